@@ -1,0 +1,45 @@
+"""The packages and what they need; Beam also ships this file to its workers.
+
+`user_code` is a namespace package (no `__init__.py`): a user's own `user_code` stands beside
+ours and is never shadowed by it.
+"""
+
+from setuptools import find_namespace_packages, setup
+
+BASE = [
+    "apache-beam==2.77.0",
+    "keras>=3,<4",
+    "kserve==0.21.0",
+    "ml-metadata==1.21.0",
+    "numpy>=1.26,<3",
+    "pandas>=2.3,<3",
+    "pip",
+    "protobuf>=6.33,<7",
+    "pyarrow>=18.1,<19",
+    "rich>=15,<16",
+    "scikit-learn==1.5.2",
+    "scipy<2",
+    "setuptools",
+    "tensorboard",
+    "tensorflow==2.21.0",
+    "tensorflow-data-validation==1.21.0",
+    "tensorflow-model-analysis==0.52.0",
+    "tfx==1.21.0",
+    "tfx-bsl==1.21.0",
+    "wheel",
+]
+
+setup(
+    name="beamfleet",
+    version="0.1.0",
+    packages=find_namespace_packages(
+        include=["pipelines*", "components*", "user_code*"], exclude=["*.__pycache__"]
+    ),
+    package_data={"pipelines": ["templates/**/*", "py.typed"], "components": ["py.typed"]},
+    python_requires=">=3.11,<3.14",
+    install_requires=BASE,
+    extras_require={
+        "boosting": ["lightgbm>=4.7,<5", "xgboost-cpu>=3,<4"],
+    },
+    entry_points={"console_scripts": ["beamfleet=pipelines.cli:main"]},
+)
