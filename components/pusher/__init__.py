@@ -1,0 +1,1 @@
+"""Pushes blessed models as numbered versions."""
