@@ -5,7 +5,7 @@
     <directory>/history.jsonl  one line a push or rollback: time, action, from, to, by
 
 A version is there for readers once CURRENT knows its number: `highest` says up to which. What a
-killed push left is hidden, and the next push removes it. Numbers are never used twice.
+killed push left is hidden, and the next push removes it. A number is never given to two versions.
 """
 
 import getpass
@@ -13,41 +13,22 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import BeamfleetError
 from components.pusher import files
+from components.pusher.directory import Pointer, PushedDirectory, Version, words
 
 if TYPE_CHECKING:
     from components.entity_models.store import EntityModels
 
+__all__ = ["PushedVersions", "Version"]
+
 _LOCK_WAIT_S = 600.0
-
-
-@dataclass(frozen=True)
-class Version:
-    """One pushed version; `path` opens as an entity-models store."""
-
-    number: int
-    """1 or more."""
-    path: str
-    """Folder of the store."""
-    details: Mapping[str, Any] = field(hash=False)
-    """version.json: number, created (ISO, UTC), schema_fingerprint, store_fingerprint, model_uri,
-    candidate_uri, baseline_version, previous_version (0: none), counts."""
-    new: bool = False
-    """True only where the call that returned it made it: not for an identical push."""
-
-
-@dataclass(frozen=True)
-class _Pointer:
-    version: int
-    highest: int
 
 
 class PushedVersions:
@@ -55,6 +36,7 @@ class PushedVersions:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory.rstrip("/") or "/"
+        self._files = PushedDirectory(self.directory)
 
     def current(self) -> Version | None:
         """The version that is served, or None where nothing was pushed yet.
@@ -62,13 +44,12 @@ class PushedVersions:
         Raises:
           BeamfleetError: CURRENT is broken or missing, or the version's folder is missing.
         """
-        number = self._pointer().version
-        return self._read(number) if number else None
+        number = self._files.pointer().version
+        return self._files.read(number) if number else None
 
     def versions(self) -> list[Version]:
         """All pushed versions, oldest first."""
-        highest = self._pointer().highest
-        return [self._read(n) for n in self._numbers() if n <= highest]
+        return [self._files.read(number) for number in self._files.visible()]
 
     def version(self, number: int) -> Version:
         """The version of that number.
@@ -76,11 +57,12 @@ class PushedVersions:
         Raises:
           BeamfleetError: there is none.
         """
-        if number not in self._visible():
+        there = self._files.visible()
+        if number not in there:
             raise BeamfleetError(
-                f"{self.directory} has no version {number}; there is {_words(self._visible())}"
+                f"{self.directory} has no version {number}; choose one of: {words(there)}"
             )
-        return self._read(number)
+        return self._files.read(number)
 
     def baseline_for(self, candidate_uri: str) -> int:
         """The version that an evaluation of this candidate is compared with; 0 is none.
@@ -107,6 +89,7 @@ class PushedVersions:
           baseline_version: The version that it was composed over and compared with; 0 is none.
           keep: How many of the newest versions stay, 1 or more; the current version and the one
             before it stay in any case.
+
         Raises:
           BeamfleetError: remote or foreign directory, broken store, other columns or classes than
             the current version's, or another version became current since the evaluation.
@@ -117,7 +100,7 @@ class PushedVersions:
 
         models = EntityModels(model_uri)
         with self._writing():
-            self._start_if_empty()
+            self._files.start_if_empty()
             current = self.current()
             if current and current.details["store_fingerprint"] == models.fingerprint:
                 return current
@@ -135,29 +118,31 @@ class PushedVersions:
           BeamfleetError: there is no such version, or none before the current one.
         """
         with self._writing():
-            pointer = self._pointer() if to is None else self._pointer_or_mended()
-            target = self._target(pointer, to)
-            if target.number != pointer.version:
-                self._point(_Pointer(target.number, pointer.highest))
-                self._log("rollback", pointer.version, target.number)
+            pointer = self._files.pointer() if to is None else self._files.pointer_or_mended()
+            number = self._previous(pointer) if to is None else to
+            there = [n for n in self._files.numbers() if n <= pointer.highest]
+            if number not in there:
+                raise BeamfleetError(
+                    f"{self.directory} has no version {number} to roll back to; choose one of: "
+                    f"{words(there)}"
+                )
+            target = self._files.read(number)
+            if number != pointer.version:
+                self._files.point(Pointer(number, pointer.highest))
+                self._log("rollback", pointer.version, number)
             return target
 
-    def _target(self, pointer: _Pointer, to: int | None) -> Version:
-        there = [n for n in self._numbers() if n <= pointer.highest]
-        if to is None:
-            if not pointer.version:
-                raise BeamfleetError(f"nothing was pushed to {self.directory} yet")
-            to = int(self._read(pointer.version).details["previous_version"])
-            if not to:
-                raise BeamfleetError(
-                    f"{self.directory}: version {pointer.version} is the first, there is none "
-                    f"before it; name one: there is {_words(there)}"
-                )
-        if to not in there:
+    def _previous(self, pointer: Pointer) -> int:
+        if not pointer.version:
+            raise BeamfleetError(f"nothing was pushed to {self.directory} yet")
+        # Not number - 1: that may be the bad version that somebody rolled back from.
+        previous = int(self._files.read(pointer.version).details["previous_version"])
+        if not previous:
             raise BeamfleetError(
-                f"{self.directory} has no version {to} to roll back to; there is {_words(there)}"
+                f"{self.directory}: version {pointer.version} was the first, there is none before "
+                f"it; to go to a later one name it: {words(self._files.visible())}"
             )
-        return self._read(to)
+        return previous
 
     def _check_fits(
         self, models: "EntityModels", current: Version | None, baseline_version: int
@@ -170,14 +155,10 @@ class PushedVersions:
                 "evaluation again"
             )
         if current and current.details["schema_fingerprint"] != models.spec.fingerprint():
-            from components.entity_models.store import EntityModels
-
-            ours = models.spec.to_dict()
-            theirs = EntityModels(current.path).spec.to_dict()
-            changed = ", ".join(sorted(k for k in ours if ours[k] != theirs.get(k)))
             raise BeamfleetError(
-                f"{models.uri} does not fit version {number} in {self.directory}: {changed} "
-                "changed. Callers of the pushed model would break: push to another directory"
+                f"{models.uri} does not fit version {number} in {self.directory}: other "
+                f"{_changes(models, current)}. Callers of the pushed model would break: push to "
+                "another directory"
             )
 
     def _add(
@@ -187,7 +168,8 @@ class PushedVersions:
         baseline_version: int,
         current: Version | None,
     ) -> Version:
-        number = max([self._pointer().highest, *self._numbers()]) + 1
+        before = current.number if current else 0
+        number = max([self._files.pointer().highest, *self._files.numbers()]) + 1
         self._remove_leftovers()
         staged = self._hidden()
         files.copy_folder(models.uri, staged)
@@ -200,41 +182,41 @@ class PushedVersions:
             "model_uri": models.uri,
             "candidate_uri": candidate_uri,
             "baseline_version": baseline_version,
-            "previous_version": current.number if current else 0,
+            "previous_version": before,
             "counts": dict(models.counts),
         }
         files.write_json(staged / "version.json", details)
-        staged.rename(self._root / str(number))
-        files.sync_folder(self._root)
-        self._point(_Pointer(number, number))
-        self._log("push", current.number if current else 0, number)
-        return Version(number, str(self._root / str(number)), details, new=True)
+        self._publish(staged, before, number)
+        return Version(number, f"{self.directory}/{number}", details, new=True)
+
+    def _publish(self, staged: Path, before: int, number: int) -> None:
+        staged.rename(self._files.root / str(number))
+        files.sync_folder(self._files.root)
+        self._files.point(Pointer(number, number))
+        self._log("push", before, number)
 
     def _prune(self, keep: int, spared: set[int]) -> None:
-        for number in self._numbers()[:-keep]:
+        for number in self._files.numbers()[:-keep]:
             if number not in spared:
-                self._discard(self._root / str(number))
+                self._discard(number)
 
     def _remove_leftovers(self) -> None:
         """Removes what killed pushes left; under the lock nobody else is staging."""
-        highest = self._pointer().highest
-        for number in self._numbers():
+        highest = self._files.pointer().highest
+        for number in self._files.numbers():
             if number > highest:  # renamed, but the pointer was not moved any more
-                self._discard(self._root / str(number))
-        for folder in self._root.glob(".staged-*"):
+                self._files.read(number)  # a stranger's folder is not ours to remove
+                self._discard(number)
+        for folder in self._files.root.glob(".staged-*"):
             shutil.rmtree(folder)
 
-    def _discard(self, folder: Path) -> None:
+    def _discard(self, number: int) -> None:
         hidden = self._hidden()
-        folder.rename(hidden)  # at once, so that nobody sees half of it
+        (self._files.root / str(number)).rename(hidden)  # at once: nobody sees half of it
         shutil.rmtree(hidden)
 
     def _hidden(self) -> Path:
-        return self._root / f".staged-{uuid.uuid4().hex}"
-
-    @property
-    def _root(self) -> Path:
-        return Path(self.directory)
+        return self._files.root / f".staged-{uuid.uuid4().hex}"
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -244,92 +226,32 @@ class PushedVersions:
                 "mounted volume), because object stores cannot rename; reading works from anywhere"
             )
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
+            self._files.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BeamfleetError(
                 f"{self.directory} cannot be a pushed directory: {error}"
             ) from None
-        with files.exclusive(self._root / ".lock", _LOCK_WAIT_S):
+        with files.exclusive(self._files.root / ".lock", _LOCK_WAIT_S):
             yield
-
-    def _start_if_empty(self) -> None:
-        """Writes the pointer before the first version, so that a missing one means damage."""
-        if (self._root / "CURRENT").exists():
-            return
-        strangers = sorted(p.name for p in self._root.iterdir() if not p.name.startswith("."))
-        if strangers:
-            self._pointer()  # says it better where there are versions
-            raise BeamfleetError(
-                f"{self.directory} is not a pushed directory: it holds {', '.join(strangers[:5])} "
-                "and no CURRENT; push to a new or empty folder"
-            )
-        self._point(_Pointer(0, 0))
-
-    def _point(self, pointer: _Pointer) -> None:
-        content = {"version": pointer.version, "highest": pointer.highest}
-        files.write_json(self._root / "CURRENT", content)
-
-    def _pointer(self) -> _Pointer:
-        path = f"{self.directory}/CURRENT"
-        numbers = self._numbers()
-        try:
-            content = json.loads(files.read_text(path))
-            version = int(content["version"])
-            return _Pointer(version, int(content.get("highest", max([version, *numbers]))))
-        except FileNotFoundError:
-            if not numbers:
-                return _Pointer(0, 0)
-            problem = "is missing"
-        except (ValueError, TypeError, KeyError, AttributeError):
-            problem = 'is broken, expected {"version": N}'
-        raise BeamfleetError(f"{path} {problem}; roll back to one of: {_words(numbers)}")
-
-    def _pointer_or_mended(self) -> _Pointer:
-        try:
-            return self._pointer()
-        except BeamfleetError:
-            return _Pointer(0, max(self._numbers(), default=0))
-
-    def _visible(self) -> list[int]:
-        highest = self._pointer().highest
-        return [n for n in self._numbers() if n <= highest]
-
-    def _numbers(self) -> list[int]:
-        names = files.folder_names(self.directory)
-        return sorted(int(n) for n in names if n.isdecimal() and str(int(n)) == n and n != "0")
-
-    def _read(self, number: int) -> Version:
-        path = f"{self.directory}/{number}"
-        try:
-            details = json.loads(files.read_text(f"{path}/version.json"))
-            if details["number"] != number:
-                raise BeamfleetError(
-                    f"{path} says that it is version {details['number']}: it was renamed; move it "
-                    "back or out of the pushed directory"
-                )
-        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
-            there = [n for n in self._numbers() if n != number]
-            raise BeamfleetError(
-                f"{path} is missing or not a pushed version (no whole version.json); put it back, "
-                f"or move it out of the way and roll back to one of: {_words(there)}"
-            ) from None
-        return Version(number, path, details)
 
     def _log(self, action: str, before: int, after: int) -> None:
         record = {"time": _now(), "action": action, "from": before, "to": after, "by": _user()}
-        files.append_line(self._root / "history.jsonl", json.dumps(record))
+        files.append_line(self._files.root / "history.jsonl", json.dumps(record))
+
+
+def _changes(models: "EntityModels", current: Version) -> str:
+    from components.entity_models.store import EntityModels
+
+    ours: dict[str, Any] = models.spec.to_dict()
+    theirs = EntityModels(current.path).spec.to_dict()
+    return ", ".join(sorted(key for key in ours if ours[key] != theirs.get(key)))
 
 
 def _check_copy(staged: Path, models: "EntityModels") -> None:
-    """Reads the copy back, every payload: what is pushed is what was validated."""
     from components.entity_models.store import EntityModels
 
     if EntityModels(str(staged)).fingerprint != models.fingerprint:
         raise BeamfleetError(f"{models.uri} changed while it was pushed; run the push again")
-
-
-def _words(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers)) or "none"
 
 
 def _now() -> str:
@@ -339,5 +261,5 @@ def _now() -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number without a name
+    except (KeyError, OSError):  # a container may run under a number that has no name
         return str(os.getuid())
