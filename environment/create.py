@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 if sys.version_info < (3, 9):  # noqa: UP036  (says so instead of failing on newer syntax below)
-    sys.exit("Beamfleet needs Python 3.11, 3.12 or 3.13; this is %s." % sys.version.split()[0])
+    sys.exit(f"Beamfleet needs Python 3.11, 3.12 or 3.13; this is {sys.version.split()[0]}.")
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -188,9 +188,7 @@ def _install(what: list[str], links: list[Path]) -> None:
     found = [word for link in links for word in ("--find-links", str(link))]
     if shutil.which("uv"):
         options, environment = _uv_settings()
-        _call(
-            ["uv", "pip", "install", "-p", str(PYTHON), *options, *found, *what], environment
-        )
+        _call(["uv", "pip", "install", "-p", str(PYTHON), *options, *found, *what], environment)
     else:
         _pip("install", *found, *what)
 
@@ -246,7 +244,8 @@ def _call(command: list[str], environment: "dict[str, str] | None" = None) -> No
     if "No space left on device" in output:
         raise SetupError(f"the disk is full (details in {LOG}).")
     last = [line for line in output.splitlines() if line.strip()][-1]
-    raise SetupError(f"`{command[0]} {command[1]}` failed: {last.strip()} (details in {LOG}).")
+    name = " ".join(word for word in command[:5] if not word.startswith("-"))
+    raise SetupError(f"`{name}` failed: {last.strip()} (details in {LOG}).")
 
 
 def _say(text: str) -> None:

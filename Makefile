@@ -1,0 +1,14 @@
+# Thin on purpose: every target is one line. `make run PIPELINE=census ARGS="--root /tmp/census"`.
+PYTHON ?= python3
+PIPELINE ?= census
+ARGS ?=
+
+.PHONY: run test lint format bench lock clean
+
+run: ; @$(PYTHON) environment/create.py base && .venv/bin/beamfleet run $(PIPELINE) $(ARGS)
+test: ; @$(PYTHON) environment/create.py dev && .venv/bin/python -m pytest $(ARGS)
+lint: ; @$(PYTHON) environment/create.py dev && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+format: ; @.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+bench: ; @$(PYTHON) environment/create.py dev && .venv/bin/python -m benchmarks $(ARGS)
+lock: ; @.venv/bin/python environment/lock.py
+clean: ; rm -rf .venv .cache runs build dist *.egg-info
