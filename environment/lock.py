@@ -1,6 +1,6 @@
 """Resolves setup.py and the `.in` files here into hashed lock files (`make lock`).
 
-Needs uv on the PATH. The hashes of the backported wheels are added, so that one lock serves old
+The hashes of the backported wheels are added, so that one lock serves old
 and new glibc.
 """
 
@@ -26,7 +26,15 @@ def main() -> None:
 
 
 def _compile(sources: list[str], target: str) -> None:
-    command = ["uv", "pip", "compile", "--universal", "--python-version", "3.11", "-q"]
+    command = [
+        str(Path(sys.executable).with_name("uv")),
+        "pip",
+        "compile",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "-q",
+    ]
     options = ["--generate-hashes", "--no-annotate", "--no-emit-index-url"]
     options += ["--no-header", "--no-emit-find-links"]
     subprocess.run([*command, *options, *sources, "-o", target], cwd=HERE, check=True)
@@ -51,12 +59,15 @@ def _backport_hashes() -> dict[str, list[str]]:
 
 
 def _add_hashes(lock: Path, hashes: dict[str, list[str]]) -> None:
+    text = lock.read_text()
     lines = []
-    for line in lock.read_text().splitlines():
+    for line in text.splitlines():
         lines.append(line)
         for package, digests in hashes.items():
             if line.startswith(f"{package}=="):
-                lines += [f"    --hash=sha256:{digest} \\" for digest in digests]
+                # A lock that is made again keeps the hashes that it had.
+                new = [digest for digest in digests if digest not in text]
+                lines += [f"    --hash=sha256:{digest} \\" for digest in new]
     lock.write_text("\n".join(lines) + "\n")
 
 
