@@ -26,16 +26,9 @@ def main() -> None:
 
 
 def _compile(sources: list[str], target: str) -> None:
-    command = [
-        str(Path(sys.executable).with_name("uv")),
-        "pip",
-        "compile",
-        "--universal",
-        "--python-version",
-        "3.11",
-        "-q",
-    ]
-    options = ["--generate-hashes", "--no-annotate", "--no-emit-index-url"]
+    command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "-q"]
+    options = ["--universal", "--python-version", "3.11"]
+    options += ["--generate-hashes", "--no-annotate", "--no-emit-index-url"]
     options += ["--no-header", "--no-emit-find-links"]
     subprocess.run([*command, *options, *sources, "-o", target], cwd=HERE, check=True)
 
