@@ -1,0 +1,49 @@
+"""Entity keys of rows."""
+
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.errors import BeamfleetError
+
+
+def entity_keys(table: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
+    """Gives the entity key of each row.
+
+    Returns:
+      (rows,) string array: the value as text for one column, a JSON array of texts for several;
+      null where any part is missing.
+    Raises:
+      BeamfleetError: the table lacks a column.
+    """
+    missing = [name for name in columns if name not in table.schema.names]
+    if missing or not columns:
+        raise BeamfleetError(
+            f"entity columns {list(columns)} expected, the table has {table.schema.names}"
+        )
+    texts = [_texts(table.column(name)) for name in columns]
+    if len(texts) == 1:
+        return texts[0]
+    quoted = [_quoted(text) for text in texts]
+    inner = pc.binary_join_element_wise(*quoted, ", ", null_handling="emit_null")
+    return pc.binary_join_element_wise("[", inner, "]", "", null_handling="emit_null")
+
+
+def _texts(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):  # an empty table gives no chunk to combine
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), None, array)
+    return array.cast(pa.string())
+
+
+def _quoted(texts: pa.Array) -> pa.Array:
+    """JSON strings; written once for each distinct value."""
+    encoded = texts.dictionary_encode()
+    words = [json.dumps(word, ensure_ascii=False) for word in encoded.dictionary.to_pylist()]
+    return pa.array(words, pa.string()).take(encoded.indices)

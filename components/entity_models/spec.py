@@ -1,0 +1,90 @@
+"""What every model of one store has in common."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.errors import BeamfleetError
+
+TASKS = ("classification", "regression")
+COLUMN_TYPES = ("string", "int64", "double")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Inputs and outputs that all models of one store share.
+
+    Raises:
+      BeamfleetError: a field is not what the other fields need.
+    """
+
+    entity_columns: tuple[str, ...]
+    """Columns whose values together are the entity key."""
+    label: str
+    """Column that the models predict."""
+    task: str
+    """`classification` or `regression`."""
+    features: tuple[tuple[str, str], ...]
+    """(column, `string` | `int64` | `double`) in model input order."""
+    classes: tuple[str, ...] | tuple[int, ...] = ()
+    """All classes of the label, sorted; () for regression. Probabilities align to it."""
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise BeamfleetError(f"task must be one of {TASKS}, got {self.task!r}")
+        if not self.entity_columns or not self.features:
+            raise BeamfleetError("a model spec needs at least one entity column and one feature")
+        names = [name for name, _ in self.features]
+        if len(set(names)) != len(names):
+            raise BeamfleetError(f"features {names} hold a column twice")
+        overlap = {self.label, *self.entity_columns} & set(names)
+        if overlap:
+            raise BeamfleetError(f"{sorted(overlap)} cannot be features: label or entity column")
+        unknown = [pair for pair in self.features if pair[1] not in COLUMN_TYPES]
+        if unknown:
+            raise BeamfleetError(f"features {unknown} have a type outside {COLUMN_TYPES}")
+        self._check_classes()
+
+    def _check_classes(self) -> None:
+        if (self.task == "classification") != bool(self.classes):
+            raise BeamfleetError(f"{self.task} does not go with the classes {self.classes}")
+        if len({type(value) for value in self.classes} - {str, int}) or (
+            len({type(value) for value in self.classes}) > 1
+        ):
+            raise BeamfleetError(f"classes must be all words or all integers: {self.classes}")
+        if list(self.classes) != sorted(set(self.classes)):
+            raise BeamfleetError(f"classes must be sorted and distinct: {self.classes}")
+
+    def fingerprint(self) -> str:
+        """SHA-256; stores with different fingerprints must not be composed."""
+        text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "entity_columns": list(self.entity_columns),
+            "label": self.label,
+            "task": self.task,
+            "features": [list(pair) for pair in self.features],
+            "classes": list(self.classes),
+        }
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "ModelSpec":
+        """Inverse of `to_dict`.
+
+        Raises:
+          BeamfleetError: a field is missing or wrong.
+        """
+        try:
+            return ModelSpec(
+                entity_columns=tuple(values["entity_columns"]),
+                label=values["label"],
+                task=values["task"],
+                features=tuple((name, kind) for name, kind in values["features"]),
+                classes=tuple(values["classes"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BeamfleetError(f"not a model spec: {type(error).__name__} {error}") from error
