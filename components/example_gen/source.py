@@ -77,7 +77,8 @@ class TFRecordSource:
 @dataclass(frozen=True)
 class HashSplit:
     """Splits by a hash of the row's content: the same row lands in the same split on every run,
-    on every machine and in every order of the files."""
+    on every machine and in every order of the files.
+    """
 
     weights: tuple[tuple[str, int], ...] = (("train", 2), ("eval", 1))
     """(split, share) pairs; one pair puts all rows into that split."""
@@ -190,8 +191,8 @@ def _tupled(value: Any) -> Any:
     return tuple(_tupled(item) for item in value) if isinstance(value, list) else value
 
 
-def _check_paths(paths: tuple[str, ...]) -> None:
-    if isinstance(paths, str) or not paths or not all(paths):
+def _check_paths(paths: object) -> None:
+    if not isinstance(paths, tuple) or not paths or not all(paths):
         raise ValueError(f"paths must be a tuple of files, folders or patterns, got {paths!r}")
 
 

@@ -1,0 +1,186 @@
+"""Reads CSV blocks into typed Arrow tables."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from components.errors import BeamfleetError
+from components.example_gen.column_types import ARROW_TYPE, Kind, kind_of_words
+from components.example_gen.csv_blocks import (
+    CsvBlock,
+    Quoting,
+    last_record_end,
+    read_blocks,
+    record_places,
+)
+from components.example_gen.parts import Part, Reject, RowPlaces, typed_part
+from components.example_gen.source import CsvSource
+
+_SAMPLE_BYTES = 256 * 2**10
+_WORDS = pa.dictionary(pa.int32(), pa.binary())
+_FAST_TYPE = {**ARROW_TYPE, "string": pa.dictionary(pa.int32(), pa.string()), "null": pa.null()}
+
+
+class CsvReader:
+    """Reads CSV files block by block with pyarrow; a block with a flaw is read again as words."""
+
+    def __init__(self, source: CsvSource) -> None:
+        self._source = source
+        self._quoting = Quoting(source.delimiter)
+        self._columns = source.columns
+        self._header_file = ""
+
+    def blocks(self, files: Sequence[str]) -> Iterator[CsvBlock]:
+        """Yields the rows of all files without their headers.
+
+        Raises:
+          BeamfleetError: a file cannot be read, or the headers differ.
+        """
+        for file in files:
+            at_start = True
+            for block in read_blocks(file, self._quoting):
+                rows = self._below_header(block) if at_start else block
+                at_start = at_start and not block.data.strip()
+                if rows.data:
+                    yield rows
+
+    def sample(self, block: CsvBlock) -> CsvBlock:
+        """Returns the first records of a block, at most about 256 KiB."""
+        head = block.data[:_SAMPLE_BYTES]
+        spans = self._quoting.spans(head)
+        end = 0 if len(block.data) == len(head) else last_record_end(head, spans)
+        return replace(block, data=head[:end]) if end else block
+
+    def infer(self, block: CsvBlock) -> dict[str, Kind]:
+        if block.unclosed_quote:
+            return dict.fromkeys(self._columns, "null")
+        words, _ = self._read(block, dict.fromkeys(self._columns, _WORDS))
+        return {name: kind_of_words(_distinct(words[name])) for name in self._columns}
+
+    def parse(self, block: CsvBlock, types: Mapping[str, Kind]) -> Part:
+        """Returns the rows of the block in the columns' types.
+
+        Raises:
+          TypesDiffer: a value does not fit a type that was inferred.
+        """
+        if block.unclosed_quote:
+            text = block.data.decode(errors="replace").rstrip("\r\n")
+            reject = Reject(block.file, block.first_line, "a quote is opened but not closed", text)
+            table = self._read(replace(block, data=b""), self._fast_types(types))[0]
+            return Part(table, (reject,), lambda: RowPlaces(block.file, ()))
+        try:
+            table, ragged = self._read(block, self._fast_types(types))
+        except pa.ArrowInvalid:  # a value does not fit its type, or is not UTF-8
+            return self._parse_words(block, types)
+        return Part(
+            table,
+            self._ragged_rejects(block, ragged),
+            lambda: self._places(block).without({row.number - 1 for row in ragged}),
+        )
+
+    def _parse_words(self, block: CsvBlock, types: Mapping[str, Kind]) -> Part:
+        words, ragged = self._read(block, dict.fromkeys(self._columns, _WORDS))
+        given = {name for name, _ in self._source.types}
+        places = self._places(block).without({row.number - 1 for row in ragged})
+        return typed_part(words, types, given, places, self._ragged_rejects(block, ragged))
+
+    def _read(
+        self, block: CsvBlock, types: Mapping[str, pa.DataType]
+    ) -> tuple[pa.Table, list[pa_csv.InvalidRow]]:
+        data = self._quoting.without_spaces(block.data)
+        ragged: list[pa_csv.InvalidRow] = []
+
+        def skip(row: pa_csv.InvalidRow) -> str:
+            ragged.append(row)
+            return "skip"
+
+        if not data.strip():
+            return pa.table({name: pa.nulls(0, kind) for name, kind in types.items()}), ragged
+        table = pa_csv.read_csv(
+            pa.BufferReader(data),
+            # Threads work on blocks; within one block they would cost more than they give.
+            pa_csv.ReadOptions(
+                use_threads=False, block_size=len(data) + 1, column_names=self._columns
+            ),
+            pa_csv.ParseOptions(
+                delimiter=self._source.delimiter,
+                newlines_in_values=b'"' in data,
+                invalid_row_handler=skip,
+            ),
+            pa_csv.ConvertOptions(
+                column_types=types,
+                null_values=list(self._source.null_values),
+                strings_can_be_null=True,
+            ),
+        )
+        return table, ragged
+
+    def _ragged_rejects(
+        self, block: CsvBlock, ragged: Sequence[pa_csv.InvalidRow]
+    ) -> tuple[Reject, ...]:
+        if not ragged:
+            return ()
+        places = self._places(block)
+        return tuple(
+            places.reject(
+                pa.table({}),
+                row.number - 1,
+                f"{row.expected_columns} values expected, {row.actual_columns} found",
+            )
+            for row in ragged
+        )
+
+    def _places(self, block: CsvBlock) -> RowPlaces:
+        places = record_places(block, self._quoting.spans(block.data))
+        return RowPlaces(block.file, [line for line, _ in places], [text for _, text in places])
+
+    def _fast_types(self, types: Mapping[str, Kind]) -> dict[str, pa.DataType]:
+        return {name: _FAST_TYPE[types[name]] for name in self._columns}
+
+    def _below_header(self, block: CsvBlock) -> CsvBlock:
+        names, size = _first_record(block.data, self._source.delimiter)
+        if not names or (self._source.columns and names != self._source.columns):
+            return block
+        if not self._columns:
+            self._check_header(block.file, names)
+            self._columns, self._header_file = names, block.file
+        if names != self._columns:
+            raise BeamfleetError(
+                f"the header of {block.file} is {list(names)}, but that of {self._header_file} is "
+                f"{list(self._columns)}; files that are read together need the same columns"
+            )
+        line = block.first_line + block.data.count(b"\n", 0, size)
+        return replace(block, data=block.data[size:], first_line=line)
+
+    def _check_header(self, file: str, names: tuple[str, ...]) -> None:
+        if len(set(names)) < len(names) or not all(names):
+            raise BeamfleetError(
+                f"{file}: the first row {list(names)} is no header: names must be distinct and not "
+                "empty. If the file has none, give its column names"
+            )
+        unknown = [name for name, _ in self._source.types if name not in names]
+        if unknown:
+            raise BeamfleetError(
+                f"{file} has no column {unknown}, which has a type; it has {names}"
+            )
+
+
+def _first_record(data: bytes, delimiter: str) -> tuple[tuple[str, ...], int]:
+    """Returns the values of the first record that is not blank, and the bytes up to its end."""
+    text = io.StringIO(data.decode(errors="replace"), newline="")
+    reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
+    for record in reader:
+        if record and record != [""]:
+            ends = re.finditer(rb"\r\n|\n|\r|\Z", data)
+            return tuple(record), next(islice(ends, reader.line_num - 1, None)).end()
+    return (), 0
+
+
+def _distinct(words: pa.ChunkedArray) -> pa.Array:
+    return words.combine_chunks().dictionary if words.num_chunks else pa.array([], pa.binary())

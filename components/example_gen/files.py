@@ -1,0 +1,101 @@
+"""Finds the input files of a source: folders, patterns, spans, and a fingerprint of it all."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apache_beam.io.filesystem import FileMetadata
+from apache_beam.io.filesystems import FileSystems
+
+from components.errors import BeamfleetError
+from components.example_gen.source import GivenSplit, IngestConfig
+
+_SUFFIXES = {
+    "CsvSource": (".csv", ".data", ".txt", ".tsv"),
+    "ParquetSource": (".parquet", ".pq"),
+    "TFRecordSource": (".tfrecord", ".tfrecords", ".tfrecord_gz", ".rio"),
+}
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """The files that one run reads."""
+
+    main: tuple[str, ...]
+    """Files of the source, in name order."""
+    evaluation: tuple[str, ...]
+    """Files of the `eval` split, if it has its own."""
+    span: int | None
+    """Span that `{SPAN}` stood for."""
+    fingerprint: str
+    """SHA-256 over names, sizes and times of change."""
+
+
+def find_files(config: IngestConfig) -> InputFiles:
+    """Resolves the paths of a configuration.
+
+    Raises:
+      BeamfleetError: a path matches no file, or there is no such span.
+    """
+    given = config.splits.eval_paths if isinstance(config.splits, GivenSplit) else ()
+    span, digits = _choose_span(config.source.paths, config.source.span)
+    suffixes = _SUFFIXES[type(config.source).__name__]
+    main = [m for p in config.source.paths for m in _list(p.replace("{SPAN}", digits), suffixes)]
+    evaluation = [m for p in given for m in _list(p.replace("{SPAN}", digits), suffixes)]
+    lines = [
+        f"{split} {m.path} {m.size_in_bytes} {m.last_updated_in_seconds}"
+        for split, files in (("main", main), ("eval", evaluation))
+        for m in files
+    ]
+    return InputFiles(
+        main=tuple(m.path for m in main),
+        evaluation=tuple(m.path for m in evaluation),
+        span=span,
+        fingerprint=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+    )
+
+
+def _choose_span(paths: Sequence[str], wanted: int | None) -> tuple[int | None, str]:
+    """Returns the span and the digits that stand for it in the paths (`7` may be `007`)."""
+    patterns = [path for path in paths if "{SPAN}" in path]
+    if not patterns:
+        return None, ""
+    digits: dict[int, str] = {}
+    for pattern in patterns:
+        expression = re.escape(pattern).replace(r"\{SPAN\}", "([0-9]+)", 1)
+        expression = expression.replace(r"\{SPAN\}", "[0-9]+").replace(r"\*", "[^/]*")
+        for metadata in _match(pattern.replace("{SPAN}", "*")):
+            found = re.match(expression.replace(r"\?", "[^/]") + "(/|$)", metadata.path)
+            if found:
+                digits[int(found[1])] = found[1]
+    span = max(digits, default=None) if wanted is None else wanted
+    if span is None or span not in digits:
+        there = f"there are spans {sorted(digits)}" if digits else "there is no span at all"
+        raise BeamfleetError(f"span {span if span is not None else ''} of {patterns}: {there}")
+    return span, digits[span]
+
+
+def _list(path: str, suffixes: Sequence[str]) -> list[FileMetadata]:
+    """Returns the files of a path, a pattern, or a folder (there: those of the format)."""
+    is_folder = bool(FileSystems.match([path.rstrip("/") + "/*"])[0].metadata_list)
+    matches = _match(path)
+    if not matches:
+        raise BeamfleetError(f"{path} does not exist, is empty, or matches no file")
+    if is_folder:
+        listed = [
+            m for m in matches if m.path.lower().removesuffix(".gz").endswith(tuple(suffixes))
+        ]
+        if not listed:
+            names = [m.path.rsplit("/", 1)[-1] for m in matches[:5]]
+            raise BeamfleetError(f"{path} has no file that ends in {suffixes}; it has {names}")
+        return listed
+    return matches
+
+
+def _match(path: str) -> list[FileMetadata]:
+    """Returns what a path, pattern or folder matches in name order, without hidden files."""
+    in_folder, itself = FileSystems.match([path.rstrip("/") + "/*", path])
+    found = in_folder.metadata_list or itself.metadata_list
+    visible = [m for m in found if not m.path.rsplit("/", 1)[-1].startswith((".", "_"))]
+    return sorted(visible, key=lambda metadata: str(metadata.path))

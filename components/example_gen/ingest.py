@@ -1,0 +1,131 @@
+"""Ingests rows: reads, types, cleans, splits and writes them, block by block."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.errors import BeamfleetError
+from components.example_gen.column_types import Kind, join_kinds
+from components.example_gen.csv_reader import CsvReader
+from components.example_gen.files import InputFiles
+from components.example_gen.in_order import map_in_order
+from components.example_gen.parquet_reader import ParquetReader
+from components.example_gen.parts import Reader, Reject, TypesDiffer
+from components.example_gen.prepare import PreparedRows, RowPreparation
+from components.example_gen.source import (
+    CsvSource,
+    GivenSplit,
+    IngestConfig,
+    ParquetSource,
+    Source,
+)
+from components.example_gen.tfrecord_reader import TFRecordReader
+from components.example_gen.write import ExamplesWriter
+
+_SHOWN_REJECTS = 3
+
+
+@dataclass
+class IngestCounts:
+    """Rows by what became of them: `rows_in` is the sum of all others."""
+
+    splits: dict[str, int]
+    """Rows of each split."""
+    rows_in: int = 0
+    rows_rejected: int = 0
+    rows_gap: int = 0
+    """Rows that a time split leaves between `train` and `eval`."""
+    first_rejects: list[Reject] = field(default_factory=list)
+    """The first few, for messages."""
+
+    def add(self, rows: PreparedRows) -> None:
+        self.rows_in += rows.rows_in
+        self.rows_rejected += len(rows.rejects)
+        self.rows_gap += rows.rows_gap
+        self.first_rejects += rows.rejects[: _SHOWN_REJECTS - len(self.first_rejects)]
+        for split, table in rows.splits.items():
+            self.splits[split] += table.num_rows
+
+
+def ingest(config: IngestConfig, files: InputFiles, uri: str) -> IngestCounts:
+    """Writes an Examples artifact; nothing is visible in it until all of it is written.
+
+    Args:
+      config: what to read and how to split it.
+      files: the files, from `find_files(config)`.
+      uri: folder of the artifact, on any Beam filesystem.
+
+    Raises:
+      BeamfleetError: a file cannot be read, there is no row, or too many rows were rejected.
+    """
+    reader = _make_reader(config.source)
+    given: dict[str, Any] = dict(config.source.types)
+    try:
+        # A guess from the first rows nearly always holds, and saves reading everything twice.
+        types = _infer_from_first_rows(reader, config, files)
+        return _ingest_as({**types, **given}, reader, config, files, uri)
+    except TypesDiffer:
+        types = _infer_from_all_rows(reader, config, files)
+    try:
+        return _ingest_as({**types, **given}, reader, config, files, uri)
+    except TypesDiffer:
+        raise BeamfleetError(f"{files.main} changed while they were read; run again") from None
+
+
+def _make_reader(source: Source) -> Reader:
+    if isinstance(source, CsvSource):
+        return CsvReader(source)
+    if isinstance(source, ParquetSource):
+        return ParquetReader(source)
+    return TFRecordReader(source)
+
+
+def _blocks(reader: Reader, config: IngestConfig, files: InputFiles) -> Iterator[tuple[str, Any]]:
+    """Yields (split, block); the split is empty where the rows' content decides."""
+    main_split = "train" if isinstance(config.splits, GivenSplit) else ""
+    for block in reader.blocks(files.main):
+        yield main_split, block
+    for block in reader.blocks(files.evaluation):
+        yield "eval", block
+
+
+def _infer_from_first_rows(
+    reader: Reader, config: IngestConfig, files: InputFiles
+) -> dict[str, Kind]:
+    for _, block in _blocks(reader, config, files):
+        return reader.infer(reader.sample(block))
+    raise BeamfleetError(f"{', '.join(config.source.paths)}: the files hold no rows")
+
+
+def _infer_from_all_rows(
+    reader: Reader, config: IngestConfig, files: InputFiles
+) -> dict[str, Kind]:
+    types: dict[str, Kind] = {}
+    for _, block in _blocks(reader, config, files):
+        for name, kind in reader.infer(block).items():
+            types[name] = join_kinds(types.get(name, "null"), kind)
+    return types
+
+
+def _ingest_as(
+    types: Mapping[str, Kind], reader: Reader, config: IngestConfig, files: InputFiles, uri: str
+) -> IngestCounts:
+    prepare = RowPreparation(reader, config, types)
+    counts = IngestCounts(dict.fromkeys(config.splits.names, 0))
+    with ExamplesWriter(uri, config.splits.names, config.payload) as writer:
+        for rows in map_in_order(prepare, _blocks(reader, config, files)):
+            writer.write(rows.splits, rows.rejects)
+            counts.add(rows)
+        _check_share(config, counts)
+        writer.publish()
+    return counts
+
+
+def _check_share(config: IngestConfig, counts: IngestCounts) -> None:
+    if counts.rows_rejected <= config.max_rejected_share * counts.rows_in:
+        return
+    examples = "; ".join(f"{r.file} line {r.line}: {r.reason}" for r in counts.first_rejects)
+    raise BeamfleetError(
+        f"{counts.rows_rejected} of {counts.rows_in} rows of {', '.join(config.source.paths)} were "
+        f"rejected, more than max_rejected_share={config.max_rejected_share}. The first: {examples}"
+    )
