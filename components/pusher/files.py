@@ -48,6 +48,14 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     sync_folder(path.parent)
 
 
+def write_json_anywhere(uri: str, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file to any Beam filesystem, for an artifact that is not visible yet."""
+    from apache_beam.io.filesystems import FileSystems
+
+    with FileSystems.create(uri) as file:
+        file.write(f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode())
+
+
 def append_line(path: Path, line: str) -> None:
     """Appends a line; one that a killed process left unfinished stays a line of its own."""
     with path.open("ab+") as file:
@@ -144,6 +152,7 @@ def _file_names(uri: str) -> list[str]:
 def _open(uri: str) -> IO[bytes]:
     if not is_remote(uri):
         return Path(uri).open("rb")
+    from apache_beam.io.filesystem import CompressionTypes
     from apache_beam.io.filesystems import FileSystems
 
-    return FileSystems.open(uri)  # type: ignore[no-any-return]
+    return FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)  # type: ignore[no-any-return]
