@@ -46,6 +46,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "sklearn.linear_model._huber": ("HuberRegressor",),
     "sklearn.linear_model._bayes": ("BayesianRidge", "ARDRegression"),
     "sklearn.linear_model._quantile": ("QuantileRegressor",),
+    "sklearn.linear_model._stochastic_gradient": ("SGDClassifier", "SGDRegressor"),
     "sklearn.svm._classes": ("LinearSVC", "LinearSVR"),
     "sklearn.tree._classes": (
         "DecisionTreeClassifier",
@@ -60,18 +61,24 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ExtraTreesRegressor",
     ),
     "sklearn.ensemble._voting": ("VotingClassifier", "VotingRegressor"),
+    "sklearn.ensemble._weight_boosting": ("AdaBoostClassifier", "AdaBoostRegressor"),
+    "sklearn.ensemble._hist_gradient_boosting.gradient_boosting": (
+        "HistGradientBoostingClassifier",
+        "HistGradientBoostingRegressor",
+    ),
+    "sklearn.ensemble._hist_gradient_boosting.binning": ("_BinMapper",),
     "sklearn.neural_network._multilayer_perceptron": ("MLPClassifier", "MLPRegressor"),
     "sklearn.calibration": (
         "CalibratedClassifierCV",
         "_CalibratedClassifier",
         "_SigmoidCalibration",
     ),
-    "sklearn.isotonic": ("IsotonicRegression",),
     "components.entity_models.prepared": ("PreparedModel",),
 }
 CLASSES = frozenset(f"{module}.{name}" for module, names in _MODULES.items() for name in names)
-"""Left out on purpose: text vectorisers (input="filename" reads files), libsvm, neighbour trees
-and classic gradient boosting (their C code trusts sizes that a file could change)."""
+"""Left out on purpose: text vectorisers (input="filename" reads files), stacking (calls methods by
+stored name), and libsvm, neighbour trees and classic gradient boosting (their C code trusts sizes
+that a file could change)."""
 
 UFUNCS: dict[str, np.ufunc] = {
     ufunc.__name__: ufunc
@@ -80,14 +87,21 @@ UFUNCS: dict[str, np.ufunc] = {
 """Functions for FunctionTransformer; each acts on numbers only."""
 
 _DROPPED = {
-    "sklearn.neural_network._multilayer_perceptron": frozenset({"_optimizer", "_random_state"}),
+    "MLPClassifier": frozenset({"_optimizer", "_random_state"}),
+    "MLPRegressor": frozenset({"_optimizer", "_random_state"}),
+    "SGDClassifier": frozenset({"_loss_function_", "loss_function_"}),
+    "SGDRegressor": frozenset({"_loss_function_", "loss_function_"}),
+    "VotingClassifier": frozenset({"named_estimators_"}),
+    "VotingRegressor": frozenset({"named_estimators_"}),
+    "HistGradientBoostingClassifier": frozenset({"_loss", "_feature_subsample_rng", "_scorer"}),
+    "HistGradientBoostingRegressor": frozenset({"_loss", "_feature_subsample_rng", "_scorer"}),
 }
 _NUMBERS = frozenset(np.dtype(c).str for c in ("?", *"bBhHiIlL", *"efd", "F", "D"))
 
 
 def dropped(class_name: str) -> frozenset[str]:
-    """Attributes that only training needs."""
-    return _DROPPED.get(class_name.rpartition(".")[0], frozenset())
+    """Attributes that only training needs, or that `checks.restore` makes again."""
+    return _DROPPED.get(class_name.rpartition(".")[2], frozenset())
 
 
 @cache
@@ -138,6 +152,6 @@ def dtype_code(dtype: np.dtype[Any], path: str) -> str:
 
 @cache
 def dtype_of(code: str) -> np.dtype[Any]:
-    if code in _NUMBERS or re.fullmatch(r"(<U|\|S)\d{1,9}", code):
+    if code in _NUMBERS or re.fullmatch(r"(<U|\|S)[1-9]\d{0,8}", code):
         return np.dtype(code)
     raise ValueError(f"dtype {code!r}")

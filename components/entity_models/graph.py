@@ -6,6 +6,7 @@ creates these objects and sets the attributes, and calls nothing that the payloa
 
 import json
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +15,17 @@ import numpy as np
 from components.entity_models import allowed, checks
 from components.errors import BeamfleetError
 
-_MAGIC = b"BFG1"
-_PLAIN = (str, int, float, bool, type(None))
+_MAX_BYTES = 2 * 1024**3
+"""Limit of one model after decompression."""
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_TYPES: dict[str, type] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "object": object,
+    "number": np.number,
+}
 
 
 def encode(model: object) -> bytes:
@@ -24,7 +34,8 @@ def encode(model: object) -> bytes:
     root = writer.node(model, type(model).__name__)
     head = json.dumps([allowed.sklearn_version(), writer.classes, root], separators=(",", ":"))
     text = head.encode()
-    return _MAGIC + struct.pack("<I", len(text)) + text + b"".join(writer.blobs)
+    # Level 1: 2.7x smaller for 23 us; level 6 takes 55 us for another 10%.
+    return zlib.compress(struct.pack("<I", len(text)) + text + b"".join(writer.blobs), 1)
 
 
 def decode(payload: bytes) -> object:
@@ -34,12 +45,11 @@ def decode(payload: bytes) -> object:
       BeamfleetError: the payload is not one that `encode` writes.
     """
     try:
-        if payload[:4] != _MAGIC:
-            raise ValueError("not a model payload")
-        [length] = struct.unpack_from("<I", payload, 4)
-        version, names, root = json.loads(payload[8 : 8 + length])
+        content = _decompress(payload)
+        [length] = struct.unpack_from("<I", content)
+        version, names, root = json.loads(content[4 : 4 + length])
         allowed.check_version(version)
-        reader = _Reader([allowed.load_class(name) for name in names], payload, 8 + length)
+        reader = _Reader([allowed.load_class(name) for name in names], content, 4 + length)
         model = reader.node(root)
         reader.finish()
     except BeamfleetError:
@@ -49,6 +59,14 @@ def decode(payload: bytes) -> object:
             f"the model payload was changed ({type(error).__name__}: {error}); restore the artifact"
         ) from error
     return model
+
+
+def _decompress(payload: bytes) -> bytes:
+    stream = zlib.decompressobj()
+    content = stream.decompress(payload, _MAX_BYTES)
+    if not stream.eof or stream.unused_data:
+        raise ValueError("cut off, or too large")
+    return content
 
 
 class _Writer:
@@ -63,6 +81,8 @@ class _Writer:
         write = _WRITERS.get(type(value))
         if write is None and isinstance(value, np.generic):
             write = _Writer._scalar
+        if write is None and isinstance(value, np.dtype):
+            write = _Writer._dtype
         if write is None:
             write = _Writer._object
         if id(value) in self._open:
@@ -100,11 +120,14 @@ class _Writer:
         return ["s", self._array(np.asarray(value), path)]
 
     def _type(self, value: type, path: str) -> Any:
-        if value in (int, float, str, bool, object):
+        if _TYPES.get(value.__name__) is value:
             return ["y", value.__name__]
         if issubclass(value, np.generic):
             return ["Y", allowed.dtype_code(np.dtype(value), path)]
         raise _unknown(value, path)
+
+    def _dtype(self, value: np.dtype[Any], path: str) -> Any:
+        return ["D", "O" if value == object else allowed.dtype_code(value, path)]
 
     def _ufunc(self, value: np.ufunc, path: str) -> Any:
         if allowed.UFUNCS.get(value.__name__) is not value:
@@ -118,6 +141,8 @@ class _Writer:
         name = f"{type(value).__module__}.{type(value).__qualname__}"
         if name == "sklearn.tree._tree.Tree":
             return self._tree(value, path)
+        if name.endswith("_hist_gradient_boosting.predictor.TreePredictor"):
+            return self._boosted_tree(value, path)
         if name not in allowed.CLASSES:
             return self._nested(value, path)
         if name not in self.classes:
@@ -129,9 +154,16 @@ class _Writer:
     def _tree(self, tree: Any, path: str) -> Any:
         arguments, state = tree.__reduce__()[1], tree.__getstate__()
         # Column by column: the padding of the node structure holds whatever was in memory.
-        nodes = {name: state["nodes"][name] for name in state["nodes"].dtype.names}
-        parts = (*arguments, state["max_depth"], nodes, state["values"])
+        parts = (*arguments, state["max_depth"], _columns(state["nodes"]), state["values"])
         return ["T", *(self.node(part, path) for part in parts)]
+
+    def _boosted_tree(self, tree: Any, path: str) -> Any:
+        if tree.nodes["is_categorical"].any():
+            raise BeamfleetError(
+                f"cannot save {path}: it splits by category; encode words before, for example "
+                "with OneHotEncoder"
+            )
+        return ["H", self.node(_columns(tree.nodes), path)]
 
     def _nested(self, value: Any, path: str) -> Any:
         from components.entity_models import codecs
@@ -156,6 +188,10 @@ _WRITERS: dict[type, Callable[[_Writer, Any, str], Any]] = {
     type: _Writer._type,
     np.random.RandomState: _Writer._random_state,
 }
+
+
+def _columns(nodes: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    return {name: nodes[name] for name in nodes.dtype.names or ()}
 
 
 def _unknown(value: object, path: str) -> BeamfleetError:
@@ -231,7 +267,10 @@ class _Reader:
         return self._array(node[1])[()]
 
     def _builtin(self, node: list[Any]) -> type:
-        return {"int": int, "float": float, "str": str, "bool": bool, "object": object}[node[1]]
+        return _TYPES[node[1]]
+
+    def _dtype(self, node: list[Any]) -> np.dtype[Any]:
+        return np.dtype(object) if node[1] == "O" else allowed.dtype_of(node[1])
 
     def _type(self, node: list[Any]) -> type:
         return allowed.dtype_of(node[1]).type
@@ -244,14 +283,19 @@ class _Reader:
         if type(index) is not int or index < 0:
             raise ValueError("bad class")
         kind = self._classes[index]
-        instance = object.__new__(kind)
-        state = {key: self.node(item) for key, item in attributes.items()}
+        # Most attributes are plain: the test saves a call for each of them.
+        state = {k: self.node(v) if type(v) is list else v for k, v in attributes.items()}
         checks.check_state(kind, state)
+        instance: Any = object.__new__(kind)
         instance.__dict__.update(state)
+        checks.restore(kind, instance)
         return instance
 
     def _tree(self, node: list[Any]) -> object:
         return checks.make_tree(*(self.node(part) for part in node[1:]))
+
+    def _boosted_tree(self, node: list[Any]) -> object:
+        return checks.make_boosted_tree(self.node(node[1]))
 
     def _nested(self, node: list[Any]) -> object:
         from components.entity_models import codecs
@@ -275,5 +319,7 @@ _READERS: dict[str, Callable[[_Reader, list[Any]], Any]] = {
     "u": _Reader._ufunc,
     "o": _Reader._object,
     "T": _Reader._tree,
+    "H": _Reader._boosted_tree,
+    "D": _Reader._dtype,
     "n": _Reader._nested,
 }
