@@ -1,0 +1,138 @@
+"""The models that are served now, and the pointer that may move them."""
+
+import importlib
+import logging
+import time
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from components.entity_models.store import EntityModels, IndexEntry
+from components.errors import BeamfleetError
+from components.pusher.versions import PushedVersions
+
+LOG = logging.getLogger("beamfleet.server")
+_RETRY_S = 30.0
+_PACKAGES = {
+    "sklearn": ("sklearn.pipeline", "sklearn.compose", "sklearn.tree"),
+    "xgboost": ("xgboost",),
+    "lightgbm": ("lightgbm",),
+    "keras": ("keras",),
+}
+
+
+@dataclass(frozen=True)
+class Served:
+    """One opened version. A request takes it once, so that a swap falls between requests."""
+
+    version: str
+    """Number of the pushed version, or the first 12 digits of a lone store's fingerprint."""
+    models: EntityModels
+
+
+class ServedModels:
+    """Opens a pushed directory or one store, and follows the directory's pointer.
+
+    The new version is loaded beside the old one and replaces it when it is whole; the old one is
+    freed with its last request. A version that cannot be loaded leaves the old one in place.
+
+    Raises:
+      BeamfleetError: there is nothing to serve, or it is broken.
+    """
+
+    def __init__(self, uri: str, cache_bytes: int) -> None:
+        self._cache_bytes = cache_bytes
+        self._pushed = None if _is_store(uri) else PushedVersions(uri)
+        self._seen: tuple[int, str] | None = None
+        self._failed: tuple[int, str] | None = None
+        self._retry_at = 0.0
+        self.failure = ""
+        """Why the version that CURRENT names is not served; "" if it is."""
+        if self._pushed is None:
+            self.served = self._open(uri, "")
+            return
+        version = self._pushed.current()
+        if version is None:
+            raise BeamfleetError(f"nothing was pushed to {uri} yet; push a version, then serve it")
+        self._seen = (version.number, str(version.details["store_fingerprint"]))
+        self.served = self._open(version.path, str(version.number))
+
+    def import_frameworks(self) -> None:
+        """Imports what the models need, so that the first request need not."""
+        frameworks = set(self.served.models.index().column("framework").to_pylist())
+        for framework in frameworks & set(_PACKAGES):
+            for package in _PACKAGES[framework]:
+                importlib.import_module(package)
+
+    def load_fallback(self) -> None:
+        """Loads the model that answers for entities without one.
+
+        Raises:
+          BeamfleetError: it cannot be loaded.
+        """
+        self.served.models.fallback()
+
+    def refresh(self) -> bool:
+        """Looks at the pointer and swaps if it moved; says in the log what it does.
+
+        Returns:
+          Whether another version is served now.
+        """
+        if self._pushed is None:
+            return False
+        try:
+            version = self._pushed.current()
+            if version is None:
+                raise BeamfleetError(f"{self._pushed.directory}: CURRENT names no version any more")
+            seen = (version.number, str(version.details["store_fingerprint"]))
+            if seen == self._seen:
+                self._recovered()
+                return False
+            if seen == self._failed and time.monotonic() < self._retry_at:
+                return False
+            self._failed, self._retry_at = seen, time.monotonic() + _RETRY_S
+            fresh = self._open(version.path, str(version.number))
+            check_payloads(fresh.models)
+            fresh.models.fallback()
+        except BeamfleetError as error:
+            self._fail(str(error))
+            return False
+        LOG.info("serving version %s instead of %s", fresh.version, self.served.version)
+        self.served, self._seen = fresh, seen
+        self._recovered()
+        return True
+
+    def _open(self, uri: str, version: str) -> Served:
+        models = EntityModels(uri, self._cache_bytes)
+        return Served(version or models.fingerprint[:12], models)
+
+    def _fail(self, reason: str) -> None:
+        if reason != self.failure:
+            LOG.error("still serving version %s: %s", self.served.version, reason)
+        self.failure = reason
+
+    def _recovered(self) -> None:
+        self.failure, self._failed = "", None
+
+
+def check_payloads(models: EntityModels) -> None:
+    """Reads every model's bytes and compares them with the index; nothing is decoded.
+
+    Raises:
+      BeamfleetError: naming the first entity whose bytes are missing or changed.
+    """
+    index = models.index()
+    for row in index.filter(pc.equal(index.column("status"), "trained")).to_pylist():
+        models.payload(IndexEntry(**row))
+
+
+def _is_store(uri: str) -> bool:
+    from apache_beam.io.filesystems import FileSystems
+
+    store = FileSystems.exists(FileSystems.join(uri, "manifest.json"))
+    if not store and not FileSystems.exists(FileSystems.join(uri, "CURRENT")):
+        raise BeamfleetError(
+            f"{uri} is neither a pushed directory (it has no CURRENT) nor an entity-models store "
+            "(no manifest.json); push a model there first, or correct the path"
+        )
+    return bool(store)

@@ -1,0 +1,87 @@
+"""Starts the server and runs it until it is told to stop."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+
+from components.errors import BeamfleetError
+from components.model_server.config import ServerConfig
+from components.model_server.startup import Startup
+
+
+def serve(config: ServerConfig) -> None:
+    """Serves until SIGTERM or SIGINT, which let the running requests end within two seconds.
+
+    Raises:
+      BeamfleetError: the address is taken, or there is nothing to serve there.
+    """
+    startup = Startup(config.status_file)
+    if config.stop_with_stdin:
+        threading.Thread(target=_stop_with_stdin, daemon=True).start()
+    try:
+        with _bound_socket(config) as listener:
+            startup.bound(config.host, listener.getsockname()[1])
+            _run(config, listener, startup)
+    except BeamfleetError as error:
+        startup.say("failed", reason=str(error))
+        raise
+
+
+def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> None:
+    with _no_arguments():
+        # Imported here: KServe, Beam's file systems and pandas take seconds.
+        from components.model_server.predictor import EntityPredictor
+        from components.model_server.rest import Rest
+        from components.model_server.served import ServedModels
+    startup.lap("import_s")
+    startup.say("loading")
+    models = ServedModels(config.model, config.cache_bytes)
+    startup.lap("load_s")
+    models.import_frameworks()
+    startup.lap("import_s")
+    models.load_fallback()
+    startup.lap("load_s")
+
+    def ready() -> None:
+        startup.lap("ready_s")
+        startup.say("ready", version=models.served.version)
+
+    predictor = EntityPredictor(config.model_name, models, config.max_rows)
+    Rest(predictor, config, ready).run([listener])
+
+
+@contextlib.contextmanager
+def _bound_socket(config: ServerConfig) -> Iterator[socket.socket]:
+    """A socket with the address, which does not listen yet: callers are refused until all is up."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((config.host, config.port))
+        except OSError as error:
+            raise BeamfleetError(
+                f"cannot listen on {config.host} port {config.port}: {error.strerror}; choose "
+                "another port, or 0 for a free one"
+            ) from None
+        yield listener
+
+
+@contextlib.contextmanager
+def _no_arguments() -> Iterator[None]:
+    """KServe parses the command line when it is imported; ours is none of its business."""
+    arguments, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+
+
+def _stop_with_stdin() -> None:
+    sys.stdin.buffer.read()
+    logging.getLogger("beamfleet.server").info("standard input ended: stopping")
+    os.kill(os.getpid(), signal.SIGTERM)
