@@ -37,7 +37,6 @@ class Pusher(base_component.BaseComponent):
     sets on a composed model, say what it was composed from and over.
 
     Example:
-
         pusher = Pusher(
             model=evaluator.outputs["composed_model"],
             model_blessing=evaluator.outputs["blessing"],

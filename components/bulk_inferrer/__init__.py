@@ -1,0 +1,1 @@
+"""Predicts many rows with the pushed entity models."""

@@ -1,0 +1,69 @@
+"""Executor of the BulkInferrer."""
+
+import json
+from typing import Any
+
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types.artifact_utils import decode_split_names
+
+from components.bulk_inferrer.config import InferenceConfig
+from components.bulk_inferrer.infer import ServedModel, Summary, infer
+from components.bulk_inferrer.write import write_json
+from components.examples.read import ExamplesSplit
+from components.pusher.versions import PushedVersions
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Translates artifacts into an inference."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        [result] = output_dict["inference_result"]
+        model = _model(input_dict, exec_properties)
+        if model is None:
+            reason = f"nothing was pushed to {exec_properties['push_destination']} yet"
+            result.set_int_custom_property("rows", 0)
+            result.set_string_custom_property("skipped", reason)
+            write_json(f"{result.uri}/summary.json", {"rows": 0, "skipped": reason})
+            return
+        splits = [split for artifact in input_dict["examples"] for split in _splits(artifact)]
+        config = inference_config(exec_properties["config"])
+        _record(infer(self._make_beam_pipeline, splits, model, result.uri, config), result)
+
+
+def inference_config(text: str) -> InferenceConfig:
+    """Reads the JSON object that the component writes into its parameter `config`."""
+    values = json.loads(text)
+    for name in ("output_columns", "private_columns"):
+        values[name] = tuple(values[name])
+    return InferenceConfig(**values)
+
+
+def _model(
+    input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]
+) -> ServedModel | None:
+    if not exec_properties["push_destination"]:
+        [model] = input_dict["model"]
+        return ServedModel(model.uri)
+    number = int(exec_properties["model_version"])
+    if not number:
+        return None
+    version = PushedVersions(exec_properties["push_destination"]).version(number)
+    return ServedModel(version.path, version.number)
+
+
+def _splits(artifact: types.Artifact) -> list[ExamplesSplit]:
+    payload = examples_utils.get_payload_format_string(artifact)
+    names = decode_split_names(artifact.split_names)
+    return [ExamplesSplit(artifact.uri, name, payload) for name in names]
+
+
+def _record(summary: Summary, result: types.Artifact) -> None:
+    for name in ("rows_in", "rows", "rows_failed", "rows_fallback", "model_version"):
+        result.set_int_custom_property(name, getattr(summary, name))
