@@ -43,7 +43,7 @@ class Quoting:
         quoted = rb'"[^"]*(?:""[^"]*)*(?:"(?!")|\Z)'
         self._quoted_value = re.compile(before + rb" *(" + quoted + rb")")
         self._any_value = re.compile(before + rb" *((?:" + quoted + rb")?)")
-        self._spaced_value = re.compile(before + rb" ")
+        self._spaced_starts = (self._mark + b" ", b"\n ", b"\r ")
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
         """Returns (start, end) of each quoted value; `data` starts with a record.
@@ -61,7 +61,8 @@ class Quoting:
         """Removes the spaces before each value, but none inside quotes."""
         if b'"' not in data:
             data = data.replace(self._mark + b" ", self._mark)
-        if not self._spaced_value.search(data):
+        # A search for each short text takes a fifth of the time of one for their pattern.
+        if not (data[:1] == b" " or any(start in data for start in self._spaced_starts)):
             return data
         return self._any_value.sub(rb"\1\2", data)
 
