@@ -64,6 +64,7 @@ def check_request(content: object) -> dict[str, Any]:
 
     Returns:
       The body, with `inputs` a list of objects that have name, shape, datatype and data.
+
     Raises:
       RequestError: 400, it is of another form.
     """
@@ -112,6 +113,7 @@ def to_table(inputs: Sequence[Tensor], spec: ModelSpec, max_rows: int) -> pa.Tab
 
     Returns:
       (rows, entity columns + features), nulls where values are missing.
+
     Raises:
       RequestError: 400 for columns, shapes or types that the models do not take; 413 for too many
         rows.
@@ -136,7 +138,7 @@ def to_table(inputs: Sequence[Tensor], spec: ModelSpec, max_rows: int) -> pa.Tab
 
 
 def _rows(tensors: Any, max_rows: int) -> int:
-    sizes = {}
+    sizes: dict[int, str] = {}
     for tensor in tensors:
         shape = tensor.shape
         if len(shape) not in (1, 2) or shape[1:] not in ([], [1]) or shape[0] < 1:

@@ -1,0 +1,1 @@
+"""Validates the serving of a model with the real server, without containers."""
