@@ -8,6 +8,12 @@ from components.entity_models.custom import CustomModel
 from components.errors import BeamfleetError
 
 _CUSTOM = "custom:"
+_CODECS = {
+    "sklearn": "graph",
+    "xgboost": "xgboost_codec",
+    "lightgbm": "lightgbm_codec",
+    "keras": "keras_codec",
+}
 
 
 def encode(model: object) -> tuple[str, bytes]:
@@ -19,8 +25,10 @@ def encode(model: object) -> tuple[str, bytes]:
       BeamfleetError: no codec knows this kind of model.
     """
     if isinstance(model, CustomModel):
-        kind = type(model)
-        return f"{_CUSTOM}{kind.__module__}.{kind.__qualname__}", model.save()
+        dotted = f"{type(model).__module__}.{type(model).__qualname__}"
+        if _custom_class(dotted) is not type(model):
+            raise BeamfleetError(f"cannot save a {dotted}: importing that name gives another class")
+        return _CUSTOM + dotted, model.save()
     framework = _framework_of(model)
     return framework, _codec(framework)[0](model)
 
@@ -32,7 +40,14 @@ def decode(framework: str, payload: bytes) -> object:
       BeamfleetError: the framework is unknown, or the payload is not what it should be.
     """
     if framework.startswith(_CUSTOM):
-        return _custom_class(framework.removeprefix(_CUSTOM)).load(payload)
+        kind = _custom_class(framework.removeprefix(_CUSTOM))
+        try:
+            return kind.load(payload)
+        except Exception as error:  # the author's code: anything may come out of it
+            raise BeamfleetError(
+                f"{kind.__qualname__}.load failed ({type(error).__name__}: {error}); restore the "
+                "artifact"
+            ) from error
     return _codec(framework)[1](payload)
 
 
@@ -40,7 +55,7 @@ def _framework_of(model: object) -> str:
     """By the module that defines the class, so that no framework is imported to find out."""
     for kind in type(model).__mro__:
         package = kind.__module__.partition(".")[0]
-        if package in ("xgboost", "lightgbm", "keras"):
+        if package in _CODECS and package != "sklearn":
             return package
         if package == "sklearn" or kind.__module__.startswith("components.entity_models"):
             return "sklearn"
@@ -52,15 +67,11 @@ def _framework_of(model: object) -> str:
 
 
 def _codec(framework: str) -> tuple[Callable[[object], bytes], Callable[[bytes], object]]:
-    if framework == "sklearn":
-        from components.entity_models import graph
-
-        return graph.encode, graph.decode
-    if framework in ("xgboost", "lightgbm", "keras"):
-        from components.entity_models import frameworks
-
-        return frameworks.CODECS[framework]
-    raise BeamfleetError(f"no codec for framework {framework!r}; restore the artifact")
+    module_name = _CODECS.get(framework)
+    if module_name is None:
+        raise BeamfleetError(f"no codec for framework {framework!r}; restore the artifact")
+    module = importlib.import_module(f"components.entity_models.{module_name}")
+    return module.encode, module.decode
 
 
 def _custom_class(dotted: str) -> type[CustomModel]:
@@ -74,6 +85,6 @@ def _custom_class(dotted: str) -> type[CustomModel]:
         raise BeamfleetError(
             f"the model needs the class {dotted!r}, which cannot be imported here: {error}"
         ) from error
-    if not (isinstance(kind, type) and issubclass(kind, CustomModel)):
+    if not (isinstance(kind, type) and issubclass(kind, CustomModel)) or kind is CustomModel:
         raise BeamfleetError(f"{dotted!r} is not a subclass of CustomModel")
     return kind

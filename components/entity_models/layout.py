@@ -1,7 +1,6 @@
 """Names and types of the files of a store, format version 1."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
@@ -14,6 +13,8 @@ HEADER = b"BEAMFLEET\x00SHARD\x01"
 """First bytes of each shard; the last one is the format version."""
 MIN_MODEL_BYTES = 16 * 1024
 """A loaded model weighs at least this much, however small its payload."""
+MAX_PAYLOAD_BYTES = 2 * 1024**3
+"""Limit of one model, stored or decompressed."""
 STATUSES = ("trained", "small", "failed")
 
 INDEX_SCHEMA = pa.schema(
@@ -67,9 +68,6 @@ class IndexEntry:
     """Bytes of the payload; 0 without a model."""
     sha256: str = ""
     """Of the payload."""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def shard_name(shard: int, shards: int) -> str:

@@ -23,7 +23,9 @@ from components.entity_models.layout import (
     INDEX,
     INDEX_SCHEMA,
     MANIFEST,
+    MAX_PAYLOAD_BYTES,
     MIN_MODEL_BYTES,
+    STATUSES,
     VERSION,
     IndexEntry,
     path_of,
@@ -101,7 +103,7 @@ class EntityModels:
                 header = file.read(len(HEADER))
                 file.seek(entry.offset)
                 payload = bytes(file.read(entry.length))
-        except (OSError, BeamIOError) as error:
+        except (OSError, BeamIOError, MemoryError) as error:
             raise BeamfleetError(f"{what} cannot be read; restore the artifact") from error
         if header != HEADER:
             raise BeamfleetError(f"{what}: not a shard of format version {VERSION}")
@@ -214,6 +216,7 @@ def _read_index(uri: str, expected_sha256: str) -> pa.Table:
     if table.num_rows == 0:
         return pa.table([pa.array([], f.type) for f in INDEX_SCHEMA], schema=INDEX_SCHEMA)
     _check_order(path, table)
+    _check_places(path, table)
     return table
 
 
@@ -225,6 +228,21 @@ def _check_order(path: str, table: pa.Table) -> None:
     fallbacks = kinds[entities:].to_pylist()
     if rising is False or fallbacks not in ([], ["fallback"]):
         raise BeamfleetError(f"{path}: entities must be sorted and distinct; restore the artifact")
+
+
+def _check_places(path: str, table: pa.Table) -> None:
+    """A payload lies behind the header of an existing shard and has a size that can be loaded."""
+    column = {name: table.column(name) for name in ("shard", "shards", "offset", "length")}
+    places = [
+        pc.less_equal(0, column["shard"]),
+        pc.less(column["shard"], column["shards"]),
+        pc.less_equal(len(HEADER), column["offset"]),
+        pc.less_equal(0, column["length"]),
+        pc.less_equal(column["length"], MAX_PAYLOAD_BYTES),
+        pc.is_in(table.column("status"), value_set=pa.array(STATUSES)),
+    ]
+    if not all(pc.all(place).as_py() for place in places):
+        raise BeamfleetError(f"{path}: a model lies outside its shard; restore the artifact")
 
 
 def _read_all(path: str) -> bytes:

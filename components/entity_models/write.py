@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import json
 import uuid
 from collections.abc import Iterable, Mapping
@@ -133,13 +134,14 @@ def _check_entries(uri: str, ordered: list[IndexEntry]) -> None:
                 f"{uri}: kind {entry.kind!r} with entity {entry.entity!r}; an entity has a key, "
                 "the fallback has none"
             )
-    for first, second in zip(ordered, ordered[1:], strict=False):
+    for first, second in itertools.pairwise(ordered):
         if (first.kind, first.entity) == (second.kind, second.entity):
             raise BeamfleetError(f"{uri}: {first.kind} {first.entity!r} comes twice")
 
 
 def _index_bytes(ordered: list[IndexEntry]) -> bytes:
-    table = pa.Table.from_pylist([entry.to_dict() for entry in ordered], schema=INDEX_SCHEMA)
+    columns = {name: [getattr(entry, name) for entry in ordered] for name in INDEX_SCHEMA.names}
+    table = pa.table(columns, schema=INDEX_SCHEMA)
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
