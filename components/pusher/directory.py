@@ -95,7 +95,9 @@ class PushedDirectory:
             if not self.numbers():
                 return Pointer(0, 0)
             problem = "is missing"
-        except (OSError, ValueError, TypeError, KeyError):
+        except OSError as error:  # a file in the folder's place, no permission ...
+            raise BeamfleetError(f"{self.uri} cannot be a pushed directory: {error}") from None
+        except (ValueError, TypeError, KeyError):
             problem = "is broken"
         raise BeamfleetError(f"{path} {problem}; roll back to one of: {words(self.numbers())}")
 

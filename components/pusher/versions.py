@@ -171,9 +171,6 @@ class PushedVersions:
         before = current.number if current else 0
         number = max([self._files.pointer().highest, *self._files.numbers()]) + 1
         self._remove_leftovers()
-        staged = self._hidden()
-        files.copy_folder(models.uri, staged)
-        _check_copy(staged, models)
         details = {
             "number": number,
             "created": _now(),
@@ -185,15 +182,22 @@ class PushedVersions:
             "previous_version": before,
             "counts": dict(models.counts),
         }
-        files.write_json(staged / "version.json", details)
-        self._publish(staged, before, number)
-        return Version(number, f"{self.directory}/{number}", details, new=True)
-
-    def _publish(self, staged: Path, before: int, number: int) -> None:
-        staged.rename(self._files.root / str(number))
+        self._stage(models, details).rename(self._files.root / str(number))
         files.sync_folder(self._files.root)
         self._files.point(Pointer(number, number))
         self._log("push", before, number)
+        return Version(number, f"{self.directory}/{number}", details, new=True)
+
+    def _stage(self, models: "EntityModels", details: dict[str, Any]) -> Path:
+        staged = self._hidden()
+        try:
+            files.copy_folder(models.uri, staged)
+            _check_copy(staged, models)
+            files.write_json(staged / "version.json", details)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+        return staged
 
     def _prune(self, keep: int, spared: set[int]) -> None:
         for number in self._files.numbers()[:-keep]:
@@ -248,10 +252,15 @@ def _changes(models: "EntityModels", current: Version) -> str:
 
 
 def _check_copy(staged: Path, models: "EntityModels") -> None:
-    from components.entity_models.store import EntityModels
+    """Reads every payload back: what is pushed is what was validated."""
+    from components.entity_models.store import EntityModels, IndexEntry
 
-    if EntityModels(str(staged)).fingerprint != models.fingerprint:
+    copy = EntityModels(str(staged))
+    if copy.fingerprint != models.fingerprint:
         raise BeamfleetError(f"{models.uri} changed while it was pushed; run the push again")
+    for row in copy.index().to_pylist():
+        if row["length"]:
+            copy.payload(IndexEntry(**row))
 
 
 def _now() -> str:
