@@ -1,0 +1,177 @@
+"""What can be said about a pipeline before TFX is imported."""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from components.errors import BeamfleetError
+from components.example_gen.source import PAYLOADS, GivenSplit
+from components.user_function import load_function
+from pipelines import steps
+from pipelines.steps import Step, method_name
+
+EXAMPLES = "a source of examples"
+SCHEMA = "a schema"
+
+# What each step needs, and the calls that give it.
+_NEEDS: Mapping[type[Step], tuple[str, ...]] = {
+    steps.GenerateStatistics: (EXAMPLES,),
+    steps.InferSchema: ("statistics",),
+    steps.ValidateExamples: ("statistics", SCHEMA),
+    steps.TrainPerEntity: (EXAMPLES, SCHEMA),
+    steps.Evaluate: ("models",),
+    steps.InfraValidate: ("models",),
+    steps.PushTo: ("models",),
+    steps.BulkInfer: ("models",),
+}
+_GIVEN_BY: Mapping[str, tuple[type[Step], ...]] = {
+    EXAMPLES: (steps.ReadExamples, steps.GivenExamples),
+    "statistics": (steps.GenerateStatistics,),
+    SCHEMA: (steps.InferSchema, steps.WithSchema),
+    "models": (steps.TrainPerEntity,),
+}
+_ADVICE = {
+    EXAMPLES: ".from_csv(path) (or .from_parquet, .from_tfrecord, .with_examples)",
+    "statistics": ".generate_statistics()",
+    SCHEMA: ".infer_schema() or .with_schema(path)",
+    "models": ".train_per_entity(...)",
+}
+
+
+def check_inputs(name: str, recorded: Mapping[type[Step], Step]) -> None:
+    """Every step finds what it needs, wherever in the chain it was called.
+
+    Raises:
+      BeamfleetError: says which step to add.
+    """
+    if not any(kind in recorded for kind in _GIVEN_BY[EXAMPLES]):
+        raise BeamfleetError(f"pipeline {name!r} has no {EXAMPLES}: add {_ADVICE[EXAMPLES]}")
+    for kind in recorded:
+        for need in _NEEDS.get(kind, ()):
+            if not any(giver in recorded for giver in _GIVEN_BY[need]):
+                raise BeamfleetError(
+                    f"pipeline {name!r}: {method_name(kind)}() needs {need}: add {_ADVICE[need]}"
+                )
+
+
+def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
+    """The splits that the steps read are made.
+
+    Raises:
+      BeamfleetError: names the split that is missing.
+    """
+    read = recorded.get(steps.ReadExamples)
+    if not isinstance(read, steps.ReadExamples):
+        return  # another component's splits are known only when it runs
+    made = read.config.splits.names
+    for kind, split in ((steps.TrainPerEntity, "train"), (steps.Evaluate, "eval")):
+        if kind in recorded and split not in made:
+            raise BeamfleetError(
+                f"pipeline {name!r}: {method_name(kind)}() reads split {split!r}, but the examples "
+                f"are split into {', '.join(made)}; name the splits 'train' and 'eval'"
+            )
+
+
+def check_paths(name: str, recorded: Mapping[type[Step], Step]) -> None:
+    """Plain local paths exist; patterns, spans and other filesystems are looked at by the node.
+
+    Raises:
+      BeamfleetError: names the path that is missing.
+    """
+    for path in _paths(recorded):
+        if "://" not in path and not re.search(r"[*?\[{]", path) and not Path(path).exists():
+            raise BeamfleetError(f"pipeline {name!r}: there is no file or folder {path}")
+
+
+def check_functions(recorded: Mapping[type[Step], Step]) -> None:
+    """The user's functions exist and take what they will be given.
+
+    Raises:
+      BeamfleetError: names the function and what was expected.
+    """
+    train = recorded.get(steps.TrainPerEntity)
+    if isinstance(train, steps.TrainPerEntity):
+        check_user_function(train.train_fn, ("examples", "hparams"), "parent")
+    read, bulk = recorded.get(steps.ReadExamples), recorded.get(steps.BulkInfer)
+    for clean in (
+        read.config.clean if isinstance(read, steps.ReadExamples) else "",
+        bulk.clean if isinstance(bulk, steps.BulkInfer) else "",
+    ):
+        if clean:
+            check_user_function(clean, ("table",))
+
+
+def _paths(recorded: Mapping[type[Step], Step]) -> Iterator[str]:
+    read, bulk = recorded.get(steps.ReadExamples), recorded.get(steps.BulkInfer)
+    schema = recorded.get(steps.WithSchema)
+    if isinstance(read, steps.ReadExamples):
+        yield from read.config.source.paths
+        if isinstance(read.config.splits, GivenSplit):
+            yield from read.config.splits.eval_paths
+    if isinstance(bulk, steps.BulkInfer):
+        yield from bulk.source.paths
+    if isinstance(schema, steps.WithSchema):
+        yield schema.path
+
+
+def payload(recorded: Mapping[type[Step], Step]) -> str:
+    """What the examples carry: the first of PAYLOADS, Parquet, that all of their readers read.
+
+    Raises:
+      BeamfleetError: two readers have none in common.
+    """
+    readers = {kind: kind.payloads for kind in recorded if hasattr(kind, "payloads")}
+    for candidate in PAYLOADS:
+        if all(candidate in readable for readable in readers.values()):
+            return candidate
+    words = ", ".join(
+        f"{method_name(kind)}() reads {' or '.join(p)}" for kind, p in readers.items()
+    )
+    raise BeamfleetError(f"no payload suits all steps: they read {words}; leave one out")
+
+
+def check_user_function(dotted_path: str, parameters: tuple[str, ...], optional: str = "") -> None:
+    """The function exists and takes these parameters, found without running the user's module.
+
+    Raises:
+      BeamfleetError: names what is missing and the signature that was expected.
+    """
+    names = _parameter_names(dotted_path)
+    allowed = (*parameters, optional) if optional else parameters
+    if names[: len(parameters)] != parameters or not set(names) <= set(allowed):
+        wanted = ", ".join(parameters) + (f"[, {optional}]" if optional else "")
+        raise BeamfleetError(
+            f"{dotted_path}({', '.join(names)}) has the wrong parameters, expected ({wanted})"
+        )
+
+
+def _parameter_names(dotted_path: str) -> tuple[str, ...]:
+    """Reads the source, because importing a user's module may import a whole framework."""
+    module_name, _, name = dotted_path.rpartition(".")
+    for node in _module_body(module_name, dotted_path):
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+            return tuple(argument.arg for argument in arguments)
+    # Not a plain `def` there: imported, decorated into place or a callable object.
+    return tuple(inspect.signature(load_function(dotted_path)).parameters)
+
+
+def _module_body(module_name: str, dotted_path: str) -> list[ast.stmt]:
+    importlib.invalidate_caches()
+    try:
+        spec = importlib.util.find_spec(module_name) if module_name else None
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        load_function(dotted_path)  # says what is wrong with the path
+        return []
+    try:
+        return ast.parse(Path(spec.origin).read_bytes(), spec.origin).body
+    except SyntaxError as error:
+        raise BeamfleetError(
+            f"{spec.origin} line {error.lineno} is not valid Python: {error.msg}"
+        ) from None

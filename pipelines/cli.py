@@ -1,0 +1,175 @@
+"""The command `beamfleet`. Nothing heavy is imported here: `--help` and refusals are instant."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from components.errors import BeamfleetError
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+_RAW = argparse.RawDescriptionHelpFormatter
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one subcommand; the exit status is 0, 1 for what the user can mend, 2 for bad usage."""
+    parsed = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = _command(parsed.command)
+    try:
+        return command(parsed)
+    except BeamfleetError as error:
+        print(f"beamfleet: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # `beamfleet show ... | head`: the reader has what it wanted.
+        sys.stderr.close()
+        return 0
+
+
+def _command(name: str) -> Callable[[argparse.Namespace], int]:
+    module = importlib.import_module(f"pipelines.commands.{name}")
+    return module.main  # type: ignore[no-any-return]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="beamfleet",
+        description="Trains, evaluates, validates, pushes and serves one model per entity.",
+        epilog="example:\n  beamfleet run census\n  beamfleet runs",
+        formatter_class=_RAW,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_run, _list, _runs, _show, _predict, _serve, _rollback, _init):
+        add(commands)
+    return parser
+
+
+def _add(commands: Commands, name: str, text: str, *examples: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog="examples:\n" + "\n".join(f"  beamfleet {name} {e}".rstrip() for e in examples),
+        formatter_class=_RAW,
+    )
+
+
+def _run(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "run",
+        "run a pipeline, from data to pushed models",
+        "census",
+        "census --data ~/adult.data --root /tmp/adult",
+        "shop/pipeline.py",
+    )
+    parser.add_argument("pipeline", help="a name from `beamfleet list`, or a Python file")
+    parser.add_argument("--data", metavar="PATH", help="rows to use instead of the pipeline's own")
+    parser.add_argument("--eval-data", metavar="PATH", help="rows to evaluate on, given apart")
+    parser.add_argument(
+        "--root", metavar="DIR", help="folder of metadata, artifacts and logs (runs/<pipeline>)"
+    )
+    parser.add_argument(
+        "--orchestrator", choices=("beam", "local"), default="beam", help="which of TFX's own"
+    )
+    parser.add_argument(
+        "--beam-arg",
+        action="append",
+        default=[],
+        metavar="ARG",
+        help="Beam argument of every node, repeatable: --beam-arg=--runner=FlinkRunner",
+    )
+    _json(parser, "print the summary as one JSON document and no progress")
+
+
+def _list(commands: Commands) -> None:
+    _json(_add(commands, "list", "list the pipelines that come with beamfleet", "", "--json"))
+
+
+def _runs(commands: Commands) -> None:
+    parser = _add(commands, "runs", "list the runs", "", "--root runs/census", "--json")
+    _root(parser)
+    _json(parser)
+
+
+def _show(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "show",
+        "show one run: its nodes, artifacts and summary",
+        "latest",
+        "20250131-120000 --root runs/census",
+    )
+    parser.add_argument("run", help="name of a run, or `latest`")
+    _root(parser)
+    _json(parser)
+
+
+def _predict(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "predict",
+        "predict rows with the pushed models",
+        "runs/census/pushed new_rows.csv",
+        "runs/census/pushed rows.json --json",
+    )
+    _models(parser)
+    parser.add_argument("rows", help="a CSV file with a header, or JSON: a list of objects")
+    parser.add_argument("--version", type=int, help="a pushed version (the current one)")
+    _json(parser)
+
+
+def _serve(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "serve",
+        "serve the pushed models over HTTP (Open Inference Protocol V2)",
+        "runs/census/pushed --port 8080",
+    )
+    _models(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8080, help="port to listen on (8080)")
+    parser.add_argument("--model-name", default="model", help="name in /v2/models/NAME/infer")
+    parser.add_argument("--version", type=int, help="a pushed version (follows the current one)")
+
+
+def _rollback(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "rollback",
+        "make an earlier pushed version the current one",
+        "runs/census/pushed",
+        "runs/census/pushed --to 3",
+    )
+    _models(parser)
+    parser.add_argument("--to", type=int, metavar="VERSION", help="(the one before the current)")
+    _json(parser)
+
+
+def _init(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "init",
+        "make a small project of your own",
+        "shop && beamfleet run shop/pipeline.py",
+    )
+    parser.add_argument("directory", help="new or empty folder")
+
+
+def _models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("models", help="pushed directory, or the root of runs that pushed there")
+
+
+def _root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root", default="runs", metavar="DIR", help="root of runs, or a folder of roots (runs)"
+    )
+
+
+def _json(parser: argparse.ArgumentParser, text: str = "print JSON") -> None:
+    parser.add_argument("--json", action="store_true", help=text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What each subcommand of `beamfleet` does; imported only when it is called."""

@@ -1,0 +1,25 @@
+"""`beamfleet serve`: the pushed models over HTTP."""
+
+import argparse
+import logging
+import sys
+
+from components.model_server.config import ServerConfig
+from pipelines.pushed import pushed_directory, version_path
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Serves until Ctrl-C or SIGTERM."""
+    directory = pushed_directory(arguments.models)
+    # The directory follows CURRENT; one version's folder stays as it is.
+    model = version_path(directory, arguments.version) if arguments.version else directory
+    config = ServerConfig(
+        model, host=arguments.host, port=arguments.port, model_name=arguments.model_name
+    )
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    from components.model_server.server import serve
+
+    serve(config)
+    return 0

@@ -1,0 +1,53 @@
+"""`beamfleet show`: one run, its nodes, artifacts and summary."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from components.errors import BeamfleetError
+from pipelines import metadata
+from pipelines.render import STATE_STYLES, console, duration, plain_table
+from pipelines.summary import summarise
+from pipelines.summary_view import show_summary
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Prints what ML Metadata and the artifacts say of one run."""
+    run = _find(arguments.run, Path(arguments.root))
+    summary = summarise(run)
+    if arguments.json:
+        nodes = [asdict(node) for node in run.nodes]
+        print(json.dumps({**summary.to_dict(), "root": run.root, "nodes": nodes}))
+        return 0
+    terminal = console()
+    terminal.print(_nodes(run))
+    for node in run.nodes:
+        if node.error:
+            terminal.print(f"[bold red]{node.name}[/]: {node.error}", markup=True)
+    show_summary(summary, terminal)
+    return 0
+
+
+def _find(name: str, base: Path) -> metadata.Run:
+    roots = metadata.find_roots(base)
+    runs = [(run, root) for root in roots for run in metadata.read_runs(root)]
+    if not runs:
+        raise BeamfleetError(f"no runs below {base}; start one with `beamfleet run`")
+    if name == "latest":
+        latest, root = max(runs, key=lambda pair: pair[0].started)
+        return metadata.read_run(root, latest.run_id)
+    for run, root in runs:
+        if run.run_id == name:
+            return metadata.read_run(root, name)
+    names = ", ".join(run.run_id for run, _ in sorted(runs, key=lambda pair: pair[0].started)[-5:])
+    raise BeamfleetError(f"no run {name!r} below {base}; the latest are: {names}")
+
+
+def _nodes(run: metadata.Run) -> object:
+    table = plain_table("node", "state", "time", "outputs", right=("time",))
+    for node in run.nodes:
+        outputs = "\n".join(f"{a.key}: {a.type} {a.uri}" for a in node.outputs)
+        state = f"[{STATE_STYLES[node.state]}]{node.state}[/]"
+        table.add_row(node.name, state, duration(node.seconds), outputs)
+    return table

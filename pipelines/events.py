@@ -1,0 +1,31 @@
+"""What happens to a node while a pipeline runs."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+STARTED = "running"
+DONE = "done"
+CACHED = "cached"
+FAILED = "failed"
+SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class NodeEvent:
+    """A change of a node's state."""
+
+    node: str
+    state: str
+    """STARTED, DONE, CACHED, FAILED or SKIPPED."""
+    seconds: float = 0.0
+    """Since the node started."""
+
+
+class Observer(Protocol):
+    """Gets the events of a run, in order."""
+
+    def nodes(self, names: list[str]) -> None:
+        """The nodes that are going to run, in the order of their first chance."""
+
+    def on(self, event: NodeEvent) -> None:
+        """One event."""

@@ -1,0 +1,103 @@
+"""Watches TFX's launcher, which both orchestrators use for every node."""
+
+import functools
+import re
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tfx.orchestration.portable import launcher
+
+from components.errors import BeamfleetError
+from pipelines.events import CACHED, DONE, FAILED, SKIPPED, STARTED, NodeEvent, Observer
+
+# What a traceback says of our errors after Beam has turned it into text.
+_OUR_ERROR = re.compile(
+    r"^(?:components\.errors\.)?BeamfleetError: (.+?)"
+    r"(?: \[while running .*|\n\n(?:During|The above)|\nTraceback|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+class NodeFailedError(BeamfleetError):
+    """A node failed; `node` is its id."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(f"{node}: {reason}")
+        self.node = node
+        self.reason = reason
+
+
+class _ObservedLauncher(launcher.Launcher):
+    """TFX's launcher that tells an observer, and takes a node that TFX gave up on as failed."""
+
+    def __init__(self, *arguments: Any, observer: Observer, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._observer = observer
+        self._node = self._pipeline_node.node_info.id
+        self._state = DONE
+        self._gave_up = ""
+
+    def launch(self) -> Any:
+        started = time.monotonic()
+        self._observer.on(NodeEvent(self._node, STARTED))
+        try:
+            result = super().launch()
+            if self._gave_up:
+                raise BeamfleetError(self._gave_up)
+        except Exception as error:
+            self._tell(FAILED, started)
+            raise NodeFailedError(self._node, reason_of(error)) from error
+        self._tell(self._state, started)
+        return result
+
+    def _tell(self, state: str, started: float) -> None:
+        self._observer.on(NodeEvent(self._node, state, time.monotonic() - started))
+
+    def _prepare_execution(self) -> Any:
+        prepared = super()._prepare_execution()
+        if not prepared.is_execution_needed:
+            self._state = CACHED if prepared.execution_metadata else SKIPPED
+        return prepared
+
+    def _publish_failed_execution(self, *arguments: Any, **keywords: Any) -> None:
+        # After an input that cannot be resolved TFX publishes FAILED and returns as if all was
+        # well: the nodes behind would run.
+        output = keywords.get("executor_output")
+        if output is not None and output.execution_result.result_message:
+            self._gave_up = output.execution_result.result_message.strip().splitlines()[-1]
+        super()._publish_failed_execution(*arguments, **keywords)
+
+
+@contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    """Has every launcher that TFX's orchestrators make tell this observer."""
+    original = launcher.Launcher
+    launcher.Launcher = functools.partial(_ObservedLauncher, observer=observer)
+    try:
+        yield
+    finally:
+        launcher.Launcher = original
+
+
+def reason_of(error: BaseException) -> str:
+    """The message for the user: ours if one of ours is in the chain, else type and message."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    for link in chain:
+        if isinstance(link, BeamfleetError):
+            return _without_label(str(link))
+    text = "".join(traceback.format_exception(error))
+    if found := _OUR_ERROR.search(text):
+        return found.group(1).strip()
+    first = str(error).strip().splitlines() or [""]
+    # Beam puts the worker's traceback into the message: the last line says what happened.
+    line = first[-1] if first[0].startswith("Traceback") else first[0]
+    return f"{type(error).__name__}: {line}"
+
+
+def _without_label(message: str) -> str:
+    return re.sub(r" \[while running '.*'\]$", "", message)

@@ -1,0 +1,36 @@
+"""One run at a time on one root."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.errors import BeamfleetError
+
+
+@contextmanager
+def only_run_on(root: Path) -> Iterator[None]:
+    """Holds the root for this process; the kernel lets go of it when the process dies.
+
+    Raises:
+      BeamfleetError: another run holds it, or the folder cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        file = (root / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise BeamfleetError(f"{root} cannot be the root of a run: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise BeamfleetError(
+                f"another run (process {file.read().strip() or 'unknown'}) works on {root}; wait "
+                "until it is done, or give this one another --root"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

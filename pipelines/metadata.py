@@ -1,0 +1,233 @@
+"""What ML Metadata knows about the runs below a root. Imports no TFX, which takes seconds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.errors import BeamfleetError
+
+DATABASE = "metadata.db"
+_ERROR = "error"
+_FAILING = {"FAILED": "failed", "CANCELED": "stopped", "RUNNING": "running", "NEW": "running"}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One output of a node."""
+
+    key: str
+    """Output name, such as `examples`."""
+    type: str
+    uri: str
+    properties: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Custom properties."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of one run."""
+
+    name: str
+    state: str
+    """done, cached, failed, stopped or running."""
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    outputs: tuple[Artifact, ...] = ()
+    error: str = ""
+
+    def output(self, key: str) -> Artifact | None:
+        """The output of that name, or None."""
+        return next((artifact for artifact in self.outputs if artifact.key == key), None)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a pipeline."""
+
+    run_id: str
+    pipeline: str
+    root: str
+    nodes: tuple[Node, ...]
+    """In the order in which they started."""
+
+    @property
+    def state(self) -> str:
+        """failed, stopped or running if a node is, else done."""
+        states = {node.state for node in self.nodes}
+        for state in ("failed", "stopped", "running"):
+            if state in states:
+                return state
+        return "done"
+
+    @property
+    def started(self) -> float:
+        """Seconds since the epoch."""
+        return self.nodes[0].started if self.nodes else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """From the first node's start to the last one's end."""
+        return max((n.started + n.seconds for n in self.nodes), default=0.0) - self.started
+
+    def node(self, name: str) -> Node | None:
+        """The node of that id, or None if it did not run."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+
+def read_runs(root: Path) -> list[Run]:
+    """All runs of a root, oldest first, without the artifacts."""
+    with _store(root) as store:
+        contexts = store.get_contexts_by_type("pipeline_run")
+        runs = [_run(store, context, root, with_outputs=False) for context in contexts]
+    return sorted(runs, key=lambda run: (run.started, run.run_id))
+
+
+def read_run(root: Path, run_id: str) -> Run:
+    """One run with all that its nodes made or took from the cache.
+
+    Raises:
+      BeamfleetError: there is no such run; names the latest ones.
+    """
+    with _store(root) as store:
+        context = store.get_context_by_type_and_name("pipeline_run", run_id)
+        if context is not None:
+            return _run(store, context, root, with_outputs=True)
+        names = sorted(c.name for c in store.get_contexts_by_type("pipeline_run"))
+    raise BeamfleetError(
+        f"{root} has no run {run_id!r}; the latest are: {', '.join(names[-5:]) or 'none'}"
+    )
+
+
+def close_open_executions(root: Path, state: str, error: str) -> None:
+    """Gives executions that nobody works on any more their end: a killed run leaves RUNNING ones.
+
+    Only for the process that holds the root's lock.
+
+    Args:
+      root: Root of the runs.
+      state: "FAILED" or "CANCELED".
+      error: Why; `beamfleet show` prints it.
+    """
+    if not (root / DATABASE).exists():
+        return
+    from ml_metadata.proto import metadata_store_pb2
+
+    with _store(root) as store:
+        left = [e for e in store.get_executions() if _state_name(e) in ("RUNNING", "NEW")]
+        for execution in left:
+            execution.last_known_state = metadata_store_pb2.Execution.State.Value(state)
+            execution.custom_properties[_ERROR].string_value = error
+        if left:
+            store.put_executions(left)
+
+
+def note_error(root: Path, run_id: str, node: str, error: str) -> None:
+    """Keeps the reason of a failed node for `beamfleet show`."""
+    with _store(root) as store:
+        context = store.get_context_by_type_and_name("pipeline_run", run_id)
+        executions = store.get_executions_by_context(context.id) if context is not None else []
+        failed = [e for e in executions if _node_name(store, e) == node]
+        for execution in failed:
+            execution.custom_properties[_ERROR].string_value = error
+        if failed:
+            store.put_executions(failed)
+
+
+def find_roots(base: Path) -> list[Path]:
+    """`base` itself if runs lie there, else the folders below it where runs lie."""
+    if (base / DATABASE).exists():
+        return [base]
+    return sorted(path.parent for path in base.glob(f"*/{DATABASE}"))
+
+
+@contextmanager
+def _store(root: Path) -> Iterator[Any]:
+    database = root / DATABASE
+    if not database.exists():
+        raise BeamfleetError(f"{root} has no runs yet ({DATABASE} is missing)")
+    from ml_metadata import MetadataStore
+    from ml_metadata.proto import metadata_store_pb2
+
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = str(database)
+    yield MetadataStore(config)
+
+
+def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
+    executions = store.get_executions_by_context(context.id)
+    artifacts = _outputs(store, executions) if with_outputs else {}
+    nodes = [_node(store, execution, artifacts.get(execution.id, ())) for execution in executions]
+    pipelines = [
+        c.name
+        for e in executions[:1]
+        for c in store.get_contexts_by_execution(e.id)
+        if c.type == "pipeline"
+    ]
+    ordered = tuple(sorted(nodes, key=lambda node: node.started))
+    return Run(context.name, pipelines[0] if pipelines else "", str(root), ordered)
+
+
+def _node(store: Any, execution: Any, outputs: tuple[Artifact, ...]) -> Node:
+    state = _state_name(execution)
+    started, ended = execution.create_time_since_epoch, execution.last_update_time_since_epoch
+    return Node(
+        name=_node_name(store, execution),
+        state=_FAILING.get(state, "cached" if state == "CACHED" else "done"),
+        started=started / 1000,
+        seconds=(ended - started) / 1000,
+        outputs=outputs,
+        error=execution.custom_properties[_ERROR].string_value
+        if _ERROR in execution.custom_properties
+        else "",
+    )
+
+
+def _state_name(execution: Any) -> str:
+    from ml_metadata.proto import metadata_store_pb2
+
+    return str(metadata_store_pb2.Execution.State.Name(execution.last_known_state))
+
+
+def _node_name(store: Any, execution: Any) -> str:
+    """TFX names a node's context `<pipeline>.<node>`."""
+    contexts = store.get_contexts_by_execution(execution.id)
+    names = [c.name.rpartition(".")[2] for c in contexts if c.type == "node"]
+    return names[0] if names else str(execution.type)
+
+
+def _outputs(store: Any, executions: Sequence[Any]) -> dict[int, tuple[Artifact, ...]]:
+    from ml_metadata.proto import metadata_store_pb2
+
+    events = [
+        event
+        for event in store.get_events_by_execution_ids([e.id for e in executions])
+        if event.type == metadata_store_pb2.Event.OUTPUT
+    ]
+    by_id = {a.id: a for a in store.get_artifacts_by_id({e.artifact_id for e in events})}
+    result: dict[int, tuple[Artifact, ...]] = {}
+    for event in events:
+        key = next((s.key for s in event.path.steps if s.HasField("key")), "")
+        artifact = by_id[event.artifact_id]
+        made = Artifact(key, artifact.type, artifact.uri, _properties(artifact))
+        result[event.execution_id] = (*result.get(event.execution_id, ()), made)
+    return result
+
+
+def _properties(artifact: Any) -> dict[str, Any]:
+    everything = {**artifact.properties, **artifact.custom_properties}
+    return {name: _plain(value) for name, value in everything.items()}
+
+
+def _plain(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    plain = getattr(value, kind) if kind else None
+    if kind != "struct_value":
+        return plain
+    from google.protobuf import json_format
+
+    document = json_format.MessageToDict(plain)
+    # TFX stores lists and the like as {"__value__": ...}.
+    return document.get("__value__", document)

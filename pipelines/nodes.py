@@ -1,0 +1,195 @@
+"""Makes TFX nodes from recorded steps. Imports TFX: only `Pipeline.build` imports this module."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline as TfxPipeline
+
+from components.example_gen.source import HashSplit, IngestConfig
+from components.user_function import code_fingerprint
+from pipelines import steps
+from pipelines.checks import payload
+from pipelines.metadata import DATABASE
+from pipelines.steps import Step
+
+Steps = Mapping[type[Step], Step]
+UNLABELLED = HashSplit(weights=(("unlabelled", 1),))
+
+
+def build(name: str, root: Path, recorded: Steps, beam_args: Sequence[str]) -> TfxPipeline:
+    """Makes the pipeline; `checks` has seen to it that every step finds what it needs."""
+    graph = _Graph(recorded)
+    for kind, add in _ADD.items():
+        if kind in recorded:
+            add(graph, recorded[kind])
+    return TfxPipeline(
+        pipeline_name=name,
+        pipeline_root=str(root / "artifacts"),
+        components=graph.nodes,
+        enable_cache=steps.Cache in recorded,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root / DATABASE)),
+        beam_pipeline_args=list(beam_args),
+    )
+
+
+@dataclass
+class _Graph:
+    """The nodes made so far, and the channels that later nodes read."""
+
+    steps: Steps
+    nodes: list[Any] = field(default_factory=list)
+    channels: dict[str, Any] = field(default_factory=dict)
+    """Output channel by our name: examples, statistics, schema, model, ..."""
+    gate: Any = None
+    """The node that has to succeed before models are trained."""
+
+    def add(self, node: Any, node_id: str, **outputs: str) -> None:
+        """Keeps a node; `outputs` says which of its outputs goes under which of our names."""
+        self.nodes.append(node.with_id(node_id))
+        self.channels.update({ours: node.outputs[theirs] for ours, theirs in outputs.items()})
+
+    @property
+    def push_directory(self) -> str:
+        """Where versions are pushed to; empty: nowhere."""
+        push = self.steps.get(steps.PushTo)
+        return push.directory if isinstance(push, steps.PushTo) else ""
+
+
+def _read_examples(graph: _Graph, step: steps.ReadExamples) -> None:
+    from components.example_gen.component import ExampleGen
+
+    config = replace(step.config, payload=payload(graph.steps))
+    graph.add(ExampleGen(config), "ExampleGen", examples="examples")
+
+
+def _given_examples(graph: _Graph, step: steps.GivenExamples) -> None:
+    graph.nodes.append(step.component)
+    graph.channels["examples"] = step.component.outputs["examples"]
+
+
+def _with_schema(graph: _Graph, step: steps.WithSchema) -> None:
+    from components.schema_import.component import SchemaImport
+
+    graph.add(SchemaImport(step.path), "SchemaGen", schema="schema")
+
+
+def _generate_statistics(graph: _Graph, step: steps.GenerateStatistics) -> None:
+    from components.statistics_gen.component import StatisticsGen
+
+    node = StatisticsGen(examples=graph.channels["examples"], schema=graph.channels.get("schema"))
+    graph.add(node, "StatisticsGen", statistics="statistics")
+
+
+def _infer_schema(graph: _Graph, step: steps.InferSchema) -> None:
+    from tfx.components.schema_gen.component import SchemaGen
+
+    if "schema" in graph.channels:
+        return  # a curated schema wins
+    node = SchemaGen(statistics=graph.channels["statistics"], infer_feature_shape=False)
+    graph.add(node, "SchemaGen", schema="schema")
+
+
+def _validate_examples(graph: _Graph, step: steps.ValidateExamples) -> None:
+    from components.example_validator.component import ExampleValidator
+
+    node = ExampleValidator(
+        statistics=graph.channels["statistics"],
+        schema=graph.channels["schema"],
+        on_anomaly=step.on_anomaly,
+    )
+    graph.add(node, "ExampleValidator")
+    graph.gate = node
+
+
+def _train_per_entity(graph: _Graph, step: steps.TrainPerEntity) -> None:
+    from components.entity_trainer.component import EntityTrainer
+
+    node = EntityTrainer(
+        examples=graph.channels["examples"],
+        schema=graph.channels["schema"],
+        train_fn=step.train_fn,
+        code_fingerprint=code_fingerprint(step.train_fn),
+        entity=list(step.entity),
+        label=step.label,
+        task=step.task,
+        hparams=dict(step.hparams),
+        **step.options,
+    )
+    if graph.gate is not None:
+        node.add_upstream_node(graph.gate)  # no training on examples that were found wanting
+    graph.add(node, "EntityTrainer", model="model")
+
+
+def _evaluate(graph: _Graph, step: steps.Evaluate) -> None:
+    from components.entity_evaluator.component import EntityEvaluator
+
+    node = EntityEvaluator(
+        examples=graph.channels["examples"],
+        model=graph.channels["model"],
+        push_destination=graph.push_directory,
+        **step.options,
+    )
+    graph.add(
+        node,
+        "EntityEvaluator",
+        evaluation="evaluation",
+        blessing="blessing",
+        model="composed_model",
+    )
+
+
+def _infra_validate(graph: _Graph, step: steps.InfraValidate) -> None:
+    from components.infra_validator.component import InfraValidator
+
+    node = InfraValidator(
+        model=graph.channels["model"], examples=graph.channels["examples"], **step.options
+    )
+    graph.add(node, "InfraValidator", infra_blessing="blessing")
+
+
+def _push_to(graph: _Graph, step: steps.PushTo) -> None:
+    from components.pusher.component import Pusher
+
+    node = Pusher(
+        model=graph.channels["model"],
+        push_destination=step.directory,
+        keep_versions=step.keep,
+        model_blessing=graph.channels.get("blessing"),
+        infra_blessing=graph.channels.get("infra_blessing"),
+    )
+    graph.add(node, "Pusher", pushed_model="pushed_model")
+
+
+def _bulk_infer(graph: _Graph, step: steps.BulkInfer) -> None:
+    from components.bulk_inferrer.component import BulkInferrer
+    from components.example_gen.component import ExampleGen
+
+    config = IngestConfig(step.source, UNLABELLED, clean=step.clean)
+    graph.add(ExampleGen(config), "UnlabelledExampleGen", unlabelled="examples")
+    node = BulkInferrer(
+        examples=graph.channels["unlabelled"],
+        model=graph.channels["model"],
+        pushed_model=graph.channels.get("pushed_model"),
+        push_destination=graph.push_directory,
+        **step.options,
+    )
+    graph.add(node, "BulkInferrer")
+
+
+# In the order of the data: what a step reads stands above it.
+_ADD: Mapping[type[Step], Callable[[_Graph, Any], None]] = {
+    steps.ReadExamples: _read_examples,
+    steps.GivenExamples: _given_examples,
+    steps.WithSchema: _with_schema,
+    steps.GenerateStatistics: _generate_statistics,
+    steps.InferSchema: _infer_schema,
+    steps.ValidateExamples: _validate_examples,
+    steps.TrainPerEntity: _train_per_entity,
+    steps.Evaluate: _evaluate,
+    steps.InfraValidate: _infra_validate,
+    steps.PushTo: _push_to,
+    steps.BulkInfer: _bulk_infer,
+}

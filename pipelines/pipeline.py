@@ -1,0 +1,289 @@
+"""The fluent builder: a use case in about twenty lines, a plain TFX pipeline behind it.
+
+    from pipelines.pipeline import Pipeline, from_csv
+
+    fleet = (
+        Pipeline("census")
+        .from_csv("data/census")
+        .generate_statistics()
+        .infer_schema()
+        .validate_examples(on_anomaly="stop")
+        .train_per_entity("user_code.census.train_fn", entity="education", label="income")
+        .evaluate(metrics=["accuracy"], slices=["sex"])
+        .infra_validate(max_startup_s=5, max_p99_ms=200)
+        .push_to("models/census")
+        .bulk_infer(from_csv("data/census_unlabelled"))
+        .cache()
+    )
+    fleet.build()  # a tfx.orchestration.pipeline.Pipeline
+
+The methods only record what is wanted, in any order; `build` checks it and makes the TFX nodes
+(`pipelines/nodes.py`). Steps for stock TFX components go the same way: a dataclass in `steps.py`,
+a method in the section "Models" below, a row in `checks.py` and a function in `nodes.py`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from components.entity_evaluator.config import EvaluationConfig
+from components.errors import BeamfleetError
+from components.example_gen.source import CsvSource, ParquetSource, Source, TFRecordSource
+from pipelines import checks, steps
+from pipelines.sources import (
+    CsvAndIngest,
+    PathLike,
+    TypedAndIngest,
+    from_csv,
+    from_parquet,
+    from_tfrecord,
+    ingest_config,
+    made,
+)
+from pipelines.steps import Step, method_name
+
+if TYPE_CHECKING:
+    from tfx.orchestration.pipeline import Pipeline as TfxPipeline
+
+__all__ = ["Pipeline", "from_csv", "from_parquet", "from_tfrecord"]
+
+LOCAL_BEAM = ("--runner=FnApiRunner",)
+"""In process. Beam's `DirectRunner` would look for a Prism binary on the network first."""
+
+
+class Pipeline:
+    """Records the steps of a pipeline; each method returns the pipeline itself."""
+
+    def __init__(self, name: str, root: PathLike | None = None) -> None:
+        """Names the pipeline.
+
+        Args:
+          name: Letters, digits, '-' and '_', at most 63.
+          root: Folder of everything that runs leave: metadata, artifacts, logs, pushed models.
+            Default: `runs/<name>`.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", name):
+            raise BeamfleetError(
+                f"pipeline name {name!r}: expected at most 63 letters, digits, '-' and '_'"
+            )
+        self.name = name
+        self.root = Path(root if root is not None else Path("runs", name)).absolute()
+        self._beam_args: tuple[str, ...] = ()
+        self._steps: dict[type[Step], Step] = {}
+
+    # --- Examples ---
+
+    def from_csv(self, *paths: PathLike, **options: Unpack[CsvAndIngest]) -> "Pipeline":
+        """Reads CSV files, folders or patterns, and splits the rows.
+
+        Args:
+          paths: Rows to train on and, unless `eval_data` is given, to evaluate on.
+          options: Those of CsvOptions, and
+            clean: dotted path of `clean_fn(table: pa.Table) -> pa.Table`;
+            max_rejected_share: share of unreadable rows that stops the run, default 0.01;
+            splits: HashSplit (default: two thirds `train`, one third `eval`) or TimeSplit;
+            eval_data: rows of the split `eval`, given apart.
+        """
+        return self._record(steps.ReadExamples(ingest_config(CsvSource, paths, options)))
+
+    def from_parquet(self, *paths: PathLike, **options: Unpack[TypedAndIngest]) -> "Pipeline":
+        """Reads Parquet files, folders or patterns; options as of `from_csv`."""
+        return self._record(steps.ReadExamples(ingest_config(ParquetSource, paths, options)))
+
+    def from_tfrecord(self, *paths: PathLike, **options: Unpack[TypedAndIngest]) -> "Pipeline":
+        """Reads TFRecord files of tf.Example; options as of `from_csv`."""
+        return self._record(steps.ReadExamples(ingest_config(TFRecordSource, paths, options)))
+
+    def with_examples(self, component: Any) -> "Pipeline":
+        """Takes the examples of another TFX component, such as a BigQueryExampleGen."""
+        if "examples" not in getattr(component, "outputs", {}):
+            raise BeamfleetError(
+                f"with_examples() takes a TFX component with an output 'examples', got {component}"
+            )
+        return self._record(steps.GivenExamples(component))
+
+    def generate_statistics(self) -> "Pipeline":
+        """Computes statistics of every split."""
+        return self._record(steps.GenerateStatistics())
+
+    def infer_schema(self) -> "Pipeline":
+        """Infers a schema from the statistics. A curated schema (`with_schema`) wins over it."""
+        return self._record(steps.InferSchema())
+
+    def with_schema(self, path: PathLike) -> "Pipeline":
+        """Uses a curated schema: a text proto, `schema.pbtxt`."""
+        return self._record(steps.WithSchema(str(Path(path).absolute())))
+
+    def validate_examples(self, on_anomaly: str = "stop") -> "Pipeline":
+        """Compares the statistics with the schema; anomalies `"stop"` the run or `"warn"`."""
+        return self._record(made(steps.ValidateExamples, on_anomaly=on_anomaly))
+
+    # --- Models ---
+    # The steps for stock TFX components (preprocess, tune, train) belong here.
+
+    def train_per_entity(
+        self,
+        train_fn: str,
+        *,
+        entity: str | Sequence[str],
+        label: str,
+        task: str = "classification",
+        hparams: Mapping[str, Any] | None = None,
+        min_rows: int | None = None,
+        max_rows: int | None = None,
+        max_failed_share: float | None = None,
+        missing: str | None = None,
+    ) -> "Pipeline":
+        """Trains one model for every entity.
+
+        Args:
+          train_fn: Dotted path of `train_fn(examples, hparams[, parent]) -> model`.
+          entity: The column, or columns, whose values tell the entities apart.
+          label: The column to predict.
+          task: "classification" or "regression".
+          hparams: Passed to every call; JSON values.
+          min_rows, max_rows, max_failed_share, missing: See EntityTrainer, which has the defaults.
+        """
+        columns = (entity,) if isinstance(entity, str) else tuple(entity)
+        recorded = made(
+            steps.TrainPerEntity,
+            train_fn=train_fn,
+            entity=columns,
+            label=label,
+            task=task,
+            hparams=dict(hparams or {}),
+            options=_given(
+                min_rows=min_rows,
+                max_rows=max_rows,
+                max_failed_share=max_failed_share,
+                missing=missing,
+            ),
+        )
+        return self._record(recorded)
+
+    def evaluate(
+        self,
+        metrics: Sequence[str] | None = None,
+        thresholds: Mapping[str, Mapping[str, float]] | None = None,
+        slices: Sequence[str | Sequence[str]] | None = None,
+        *,
+        fairness: Sequence[str] | None = None,
+        confidence: float | None = None,
+        min_eval_rows: int | None = None,
+    ) -> "Pipeline":
+        """Evaluates on the split `eval` and blesses entity by entity.
+
+        The arguments are those of `components.entity_evaluator.config.EvaluationConfig`.
+        """
+        options = _given(
+            metrics=metrics,
+            thresholds=thresholds,
+            slices=slices,
+            fairness=fairness,
+            confidence=confidence,
+            min_eval_rows=min_eval_rows,
+        )
+        EvaluationConfig.from_dict(options)  # refuses nonsense
+        return self._record(steps.Evaluate(options))
+
+    def infra_validate(
+        self,
+        max_startup_s: float = 5.0,
+        max_p99_ms: float = 200.0,
+        *,
+        max_rss_mb: float | None = None,
+        requests: int | None = None,
+    ) -> "Pipeline":
+        """Serves the models in a fresh process and measures it; see InfraValidator.
+
+        Args:
+          max_startup_s: Limit from the start of loading to ready, seconds.
+          max_p99_ms: Limit of the 99th percentile of request times, milliseconds.
+          max_rss_mb: Limit of the server's resident memory, MiB.
+          requests: How many requests to time.
+        """
+        options = _given(
+            max_startup_s=float(max_startup_s),
+            max_p99_ms=float(max_p99_ms),
+            max_rss_mb=max_rss_mb,
+            requests=requests,
+        )
+        return self._record(made(steps.InfraValidate, options=options))
+
+    def push_to(self, directory: PathLike | None = None, *, keep: int = 5) -> "Pipeline":
+        """Pushes what was blessed as a numbered version; default directory: `<root>/pushed`."""
+        target = directory if directory is not None else self.root / "pushed"
+        where = str(target) if "://" in str(target) else str(Path(target).absolute())
+        return self._record(made(steps.PushTo, directory=where, keep=keep))
+
+    def bulk_infer(
+        self,
+        source: Source,
+        *,
+        clean: str = "",
+        output_columns: Sequence[str] | None = None,
+        private_columns: Sequence[str] | None = None,
+    ) -> "Pipeline":
+        """Predicts unlabelled rows: `.bulk_infer(from_csv("data/new"))`; see BulkInferrer."""
+        if not isinstance(source, Source):
+            raise BeamfleetError(
+                f"bulk_infer() takes a source such as from_csv(path), got {source!r}"
+            )
+        options = _given(output_columns=output_columns, private_columns=private_columns)
+        return self._record(steps.BulkInfer(source, clean, options))
+
+    # --- Running ---
+
+    def cache(self) -> "Pipeline":
+        """Lets a node whose inputs, code and parameters did not change reuse its outputs."""
+        return self._record(steps.Cache())
+
+    def with_beam_args(self, *arguments: str) -> "Pipeline":
+        """Adds Beam pipeline arguments of every node, such as `--runner=FlinkRunner`."""
+        self._beam_args = (*self._beam_args, *arguments)
+        return self
+
+    @property
+    def beam_args(self) -> tuple[str, ...]:
+        """Beam pipeline arguments of every node: in process unless another runner was named."""
+        named = any(argument.startswith("--runner") for argument in self._beam_args)
+        return self._beam_args if named else (*LOCAL_BEAM, *self._beam_args)
+
+    def check(self) -> None:
+        """Checks the wiring and the user's functions without importing TFX.
+
+        Raises:
+          BeamfleetError: says which step to add or what to change.
+        """
+        checks.check_inputs(self.name, self._steps)
+        checks.check_splits(self.name, self._steps)
+        checks.check_paths(self.name, self._steps)
+        checks.check_functions(self._steps)
+        checks.payload(self._steps)
+
+    def build(self) -> "TfxPipeline":
+        """Makes the TFX pipeline: SQLite metadata and artifacts below the root.
+
+        Raises:
+          BeamfleetError: see `check`.
+        """
+        self.check()
+        from pipelines import nodes  # imports TFX, 15 CPU seconds
+
+        return nodes.build(self.name, self.root, self._steps, self.beam_args)
+
+    def _record(self, step: Step) -> "Pipeline":
+        kind = type(step)
+        sources = (steps.ReadExamples, steps.GivenExamples)
+        if kind in self._steps:
+            raise BeamfleetError(f"pipeline {self.name!r}: {method_name(kind)}() was called twice")
+        if kind in sources and any(source in self._steps for source in sources):
+            raise BeamfleetError(f"pipeline {self.name!r} has two sources of examples; keep one")
+        self._steps[kind] = step
+        return self
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those that were set: the component's own defaults stand for the others."""
+    return {key: value for key, value in options.items() if value is not None}

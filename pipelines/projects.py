@@ -1,0 +1,93 @@
+"""Finds a pipeline: one of ours by name, or a user's file."""
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from components.errors import BeamfleetError
+from pipelines.pipeline import Pipeline
+
+PIPELINES = {"census": "one income model per education level, from census rows"}
+"""Our own pipelines: each is the module `pipelines.<name>`."""
+_USER_MODULE = "beamfleet_user_pipeline"
+_EXPECTED = "pipeline(root=None, data=None, eval_data=None) -> Pipeline"
+
+
+def load_pipeline(
+    target: str, root: Path | None, data: str | None, eval_data: str | None
+) -> Pipeline:
+    """Calls the function `pipeline` of one of our modules, or of a user's file.
+
+    Args:
+      target: A name in PIPELINES, or the path of a Python file.
+      root: Folder for the runs; None lets the pipeline choose.
+      data: Rows to use instead of the pipeline's own.
+      eval_data: Rows to evaluate on instead of a split of `data`.
+
+    Raises:
+      BeamfleetError: there is no such pipeline, or it makes none.
+    """
+    module = _load(target)
+    function = getattr(module, "pipeline", None)
+    if not callable(function):
+        raise BeamfleetError(f"{target} has no function {_EXPECTED}")
+    _check_signature(function, target)
+    made = function(root=root, data=data, eval_data=eval_data)
+    if not isinstance(made, Pipeline):
+        raise BeamfleetError(
+            f"{target}: pipeline() returned {type(made).__name__}, expected a pipelines Pipeline "
+            "(without .build())"
+        )
+    return made
+
+
+def add_project(folder: Path) -> None:
+    """Puts a user's folder first on the path, as `python FOLDER/pipeline.py` does.
+
+    Child processes get it as well: Beam's and the trainer's workers import `user_code` too.
+    """
+    text = str(folder)
+    if sys.path[0] != text:
+        sys.path.insert(0, text)
+    others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != text]
+    os.environ["PYTHONPATH"] = os.pathsep.join([text, *others])
+    importlib.invalidate_caches()
+
+
+def _load(target: str) -> ModuleType:
+    if target in PIPELINES:
+        return importlib.import_module(f"pipelines.{target}")
+    path = Path(target)
+    if path.suffix != ".py":
+        raise BeamfleetError(
+            f"no pipeline {target!r}: give one of {', '.join(PIPELINES)}, or the path of a "
+            "Python file such as shop/pipeline.py"
+        )
+    if not path.is_file():
+        raise BeamfleetError(f"there is no file {target}")
+    path = path.resolve()
+    add_project(path.parent)
+    spec = importlib.util.spec_from_file_location(_USER_MODULE, path)
+    if spec is None or spec.loader is None:
+        raise BeamfleetError(f"{target} cannot be loaded as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[_USER_MODULE] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise BeamfleetError(f"{target} line {error.lineno}: {error.msg}") from None
+    return module
+
+
+def _check_signature(function: Callable[..., object], target: str) -> None:
+    parameters = inspect.signature(function).parameters
+    missing = [name for name in ("root", "data", "eval_data") if name not in parameters]
+    if missing:
+        raise BeamfleetError(
+            f"{target}: pipeline() does not take {', '.join(missing)}, expected {_EXPECTED}"
+        )

@@ -1,0 +1,49 @@
+"""How things look on the terminal."""
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+STATE_STYLES = {
+    "done": "green",
+    "cached": "green",
+    "failed": "bold red",
+    "stopped": "yellow",
+    "running": "cyan",
+}
+
+
+def console() -> "Console":
+    """Standard output; a pipe or file gets no colours and no line breaks of ours."""
+    from rich.console import Console
+
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=200)
+
+
+def plain_table(*columns: str, right: tuple[str, ...] = ()) -> "Table":
+    """A table with thin looks; columns named in `right` are numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    return table
+
+
+def clock(seconds: float) -> str:
+    """Local date and time of seconds since the epoch."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"

@@ -1,0 +1,95 @@
+"""Runs a pipeline with TFX's own orchestrators, launcher and ML Metadata."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.errors import BeamfleetError
+from pipelines.events import Observer
+
+if TYPE_CHECKING:
+    from tfx.orchestration.pipeline import Pipeline as TfxPipeline
+
+ORCHESTRATORS = ("beam", "local")
+
+
+def new_run_id(root: Path) -> str:
+    """A name by the clock, to the second; a number behind it where that second is taken."""
+    logs = root / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    stem = datetime.now().strftime("%Y%m%d-%H%M%S")
+    for number in range(1, 1000):
+        name = stem if number == 1 else f"{stem}-{number}"
+        try:
+            (logs / f"{name}.log").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return name
+    raise BeamfleetError(f"{logs} has a thousand runs of {stem}")
+
+
+def run(pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Observer) -> None:
+    """Runs every node in dependency order, one after the other.
+
+    Args:
+      pipeline: As `Pipeline.build` makes it.
+      run_id: Name of the run, in ML Metadata as well.
+      orchestrator: "beam" or "local": both are TFX's.
+      observer: Gets the events.
+
+    Raises:
+      NodeFailedError: a node failed; those behind it did not run.
+    """
+    from pipelines.launching import NodeFailedError, observed
+
+    observer.nodes([component.id for component in pipeline.components])
+    try:
+        with observed(observer), _beam_arguments("--runner=FnApiRunner"):
+            _orchestrator(orchestrator, run_id).run(pipeline)
+    except NodeFailedError:
+        raise
+    except Exception as error:
+        # Beam wraps what a node raises into an error of its own.
+        link: BaseException | None = error
+        while link is not None:
+            if isinstance(link, NodeFailedError):
+                raise link from error
+            link = link.__cause__ or link.__context__
+        raise
+
+
+def _orchestrator(name: str, run_id: str) -> Any:
+    if name == "local":
+        from tfx.orchestration.local.local_dag_runner import LocalDagRunner as Base
+    else:
+        from tfx.orchestration.beam.beam_dag_runner import BeamDagRunner as Base
+
+    class Named(Base):
+        """The orchestrator with our name of the run, which the log file bears too."""
+
+        def run_with_ir(self, pipeline: Any, *arguments: Any, **keywords: Any) -> Any:
+            from tfx.dsl.compiler import constants
+            from tfx.orchestration.portable import runtime_parameter_utils
+
+            values: Mapping[str, str] = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+            runtime_parameter_utils.substitute_runtime_parameter(pipeline, values)
+            return super().run_with_ir(pipeline, *arguments, **keywords)
+
+    return Named()
+
+
+@contextmanager
+def _beam_arguments(*arguments: str) -> Iterator[None]:
+    """Stands in for the command line, where the orchestrating Beam pipeline reads its options.
+
+    There is no other way in; without a runner there Beam would look for Prism on the network.
+    """
+    before = sys.argv
+    sys.argv = [before[0], *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before

@@ -1,0 +1,156 @@
+"""What the builder's methods record: one frozen dataclass a step, free of TFX.
+
+`payloads` of a step that reads the examples says what it can read: Parquet, tf.Example or both.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from components.example_gen.source import PAYLOADS, IngestConfig, Source
+
+
+@dataclass(frozen=True)
+class ReadExamples:
+    """`from_csv`, `from_parquet`, `from_tfrecord`."""
+
+    config: IngestConfig
+
+
+@dataclass(frozen=True)
+class GivenExamples:
+    """`with_examples`."""
+
+    component: Any
+    """A TFX component whose output `examples` is an Examples channel."""
+
+
+@dataclass(frozen=True)
+class GenerateStatistics:
+    """`generate_statistics`."""
+
+    payloads: ClassVar[tuple[str, ...]] = PAYLOADS
+
+
+@dataclass(frozen=True)
+class InferSchema:
+    """`infer_schema`."""
+
+
+@dataclass(frozen=True)
+class WithSchema:
+    """`with_schema`."""
+
+    path: str
+    """Schema text proto."""
+
+
+@dataclass(frozen=True)
+class ValidateExamples:
+    """`validate_examples`."""
+
+    on_anomaly: str = "stop"
+
+    def __post_init__(self) -> None:
+        if self.on_anomaly not in ("stop", "warn"):
+            raise ValueError(f'on_anomaly must be "stop" or "warn", got {self.on_anomaly!r}')
+
+
+@dataclass(frozen=True)
+class TrainPerEntity:
+    """`train_per_entity`."""
+
+    payloads: ClassVar[tuple[str, ...]] = PAYLOADS
+
+    train_fn: str
+    entity: tuple[str, ...]
+    label: str
+    task: str
+    hparams: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """min_rows, max_rows, max_failed_share, missing: those that the user set."""
+
+    def __post_init__(self) -> None:
+        if self.task not in ("classification", "regression"):
+            raise ValueError(f'task must be "classification" or "regression", got {self.task!r}')
+        if not self.entity or not all(self.entity):
+            raise ValueError("entity must name at least one column")
+        if self.label in self.entity:
+            raise ValueError(f"{self.label!r} cannot be both the label and an entity column")
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """`evaluate`."""
+
+    payloads: ClassVar[tuple[str, ...]] = PAYLOADS
+
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """metrics, thresholds, slices, fairness, confidence, min_eval_rows: those that were set."""
+
+
+@dataclass(frozen=True)
+class InfraValidate:
+    """`infra_validate`."""
+
+    payloads: ClassVar[tuple[str, ...]] = ("parquet",)
+
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """max_startup_s, max_p99_ms, max_rss_mb, requests: those that were set."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.options.items():
+            if not value > 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
+
+
+@dataclass(frozen=True)
+class PushTo:
+    """`push_to`."""
+
+    directory: str
+    keep: int = 5
+    """Versions that stay on disk."""
+
+    def __post_init__(self) -> None:
+        if self.keep < 1:
+            raise ValueError(f"keep must be >= 1, got {self.keep}")
+
+
+@dataclass(frozen=True)
+class BulkInfer:
+    """`bulk_infer`."""
+
+    source: Source
+    clean: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """output_columns, private_columns: those that were set."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """`cache`."""
+
+
+Step = (
+    ReadExamples
+    | GivenExamples
+    | GenerateStatistics
+    | InferSchema
+    | WithSchema
+    | ValidateExamples
+    | TrainPerEntity
+    | Evaluate
+    | InfraValidate
+    | PushTo
+    | BulkInfer
+    | Cache
+)
+
+
+def method_name(kind: type[Step]) -> str:
+    """The builder's method that records such a step: BulkInfer is `bulk_infer`."""
+    if kind is ReadExamples:
+        return "from_csv"
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()

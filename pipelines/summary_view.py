@@ -1,0 +1,174 @@
+"""How the end of a run looks on the terminal."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipelines.render import STATE_STYLES, duration, plain_table
+from pipelines.summary import LISTED, WORST, Section, Summary, served_value
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_VERDICT_STYLES = {"blessed": "green", "kept": "cyan", "fallback": "yellow", "refused": "bold red"}
+
+
+def show_summary(summary: Summary, console: "Console") -> None:
+    """Prints the entity table, then one line a section, then the paths."""
+    if summary.entities:
+        _show_entities(summary, console)
+    table = plain_table()
+    table.box, table.show_header = None, False
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in _lines(summary):
+        table.add_row(name, text)
+    for name, path in summary.paths.items():
+        table.add_row(name, f"[dim]{path}[/]")
+    console.print(table)
+
+
+def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
+    style = STATE_STYLES[summary.state]
+    cached = f", {len(summary.cached)} nodes from the cache" if summary.cached else ""
+    yield "run", f"{summary.run} [{style}]{summary.state}[/] in {duration(summary.seconds)}{cached}"
+    if summary.examples:
+        yield "rows", _rows(summary.examples)
+    if summary.training:
+        yield "entities", _training(summary.training)
+    if summary.evaluation:
+        yield "verdicts", _verdicts(summary.evaluation)
+        yield from _overall(summary.evaluation)
+    if summary.infra:
+        yield "serving", _infra(summary.infra)
+    if summary.push:
+        yield "pushed", _push(summary.push)
+    if summary.inference:
+        yield "bulk inference", _inference(summary.inference)
+
+
+def _rows(section: Section) -> str:
+    apart = ("rows_in", "rows_rejected", "rows_gap")
+    splits = [
+        f"{_number(count)} {name.removeprefix('rows_')}"
+        for name, count in section.items()
+        if name.startswith("rows_") and name not in apart
+    ]
+    rejected = section.get("rows_rejected", 0)
+    text = f"{_number(section.get('rows_in', 0))} in, {_number(rejected)} rejected"
+    if section.get("rows_gap"):
+        splits.append(f"{_number(section['rows_gap'])} in the gap")
+    where = f"; rejects: {section['rejects']}" if section.get("rejects") else ""
+    return f"{text}; {', '.join(splits)}{where}"
+
+
+def _training(section: Section) -> str:
+    failed = section.get("entities_failed", 0)
+    words = f"[bold red]{failed} failed[/]" if failed else "0 failed"
+    return (
+        f"{_number(section.get('entities_trained', 0))} trained, {words}, "
+        f"{_number(section.get('entities_small', 0))} too small"
+    )
+
+
+def _verdicts(section: Section) -> str:
+    counts = [
+        f"{_number(section.get(f'entities_{verdict}', 0))} {words}"
+        for verdict, words in (
+            ("blessed", "blessed"),
+            ("kept", "kept"),
+            ("fallback", "on the fallback"),
+            ("refused", "refused"),
+        )
+    ]
+    style, word = ("green", "blessed") if section["blessed"] else ("bold red", "not blessed")
+    why = "" if section["blessed"] or not section["reason"] else f": {section['reason']}"
+    return f"{', '.join(counts)}; as a whole [{style}]{word}[/]{why}"
+
+
+def _overall(section: Section) -> Iterator[tuple[str, str]]:
+    models: Mapping[str, Any] = section["overall"]
+    composed = models.get("composed", {})
+    if not composed:
+        return
+    others = [name for name in ("pushed", "fallback", "majority") if models.get(name)]
+    for metric, value in composed.items():
+        against = ", ".join(f"{name} {_figure(models[name].get(metric))}" for name in others)
+        yield metric, f"{_figure(value)} [dim]({against})[/]"
+
+
+def _infra(section: Section) -> str:
+    style, word = ("green", "blessed") if section["blessed"] else ("bold red", "not blessed")
+    units = (
+        ("import_s", "import {:.1f} s"),
+        ("startup_s", "load to ready {:.2f} s"),
+        ("p50_ms", "p50 {:.1f} ms"),
+        ("p99_ms", "p99 {:.1f} ms"),
+        ("rss_mb", "{:.0f} MB"),
+    )
+    figures = [text.format(section[name]) for name, text in units if name in section]
+    why = f": {section['reason']}" if section.get("reason") else ""
+    return f"[{style}]{word}[/]{why} ({', '.join(figures)})"
+
+
+def _push(section: Section) -> str:
+    if section["pushed"]:
+        directory = shlex.quote(section["directory"])
+        serve = f"beamfleet serve {directory}"
+        return f"[green]version {section['version']}[/] to {section['directory']}\n[dim]{serve}[/]"
+    current = f"version {section['version']} stays" if section["version"] else "nothing is pushed"
+    return f"[yellow]no new version[/], {current}: {section['reason']}"
+
+
+def _inference(section: Section) -> str:
+    if section.get("skipped"):
+        return f"[yellow]skipped[/]: {section['skipped']}"
+    return (
+        f"{_number(section.get('rows', 0))} of {_number(section.get('rows_in', 0))} rows predicted "
+        f"with version {section.get('model_version', 0)}, "
+        f"{_number(section.get('rows_fallback', 0))} by the fallback, "
+        f"{_number(section.get('rows_failed', 0))} failed"
+    )
+
+
+def _show_entities(summary: Summary, console: "Console") -> None:
+    rows = summary.entities if len(summary.entities) <= LISTED else summary.worst
+    metric = summary.entities[0]["metric"]
+    table = plain_table(
+        "entity",
+        "rows",
+        metric,
+        "pushed",
+        "fallback",
+        "verdict",
+        right=("rows", metric, "pushed", "fallback"),
+    )
+    table.add_column("reason", overflow="ellipsis", no_wrap=True, ratio=1)
+    if len(rows) < len(summary.entities):
+        table.title = f"the {WORST} worst of {_number(len(summary.entities))} entities"
+    for row in rows:
+        style = _VERDICT_STYLES.get(row["verdict"], "")
+        table.add_row(
+            _escaped(row["entity"]),
+            _number(row["rows"]),
+            _figure(served_value(row)),
+            _figure(row["baseline"]),
+            _figure(row["fallback_value"]),
+            f"[{style}]{row['verdict']}[/]" if style else row["verdict"],
+            _escaped(row["reason"] or ""),
+        )
+    console.print(table)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
