@@ -15,7 +15,7 @@ from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
 from components.infra_validator.client import Answer, Client
 from components.infra_validator.process import ServerProcess
-from components.model_server.protocol import to_request
+from components.model_server.requests import to_request
 
 _REL_TOLERANCE = 1e-6
 _ABS_TOLERANCE = 1e-9

@@ -33,8 +33,8 @@ class Executor(base_executor.BaseExecutor):
             examples_utils.get_payload_format(examples)
         )
         split = ExamplesSplit(examples.uri, exec_properties["split"], payload)
-        gates = Gates(**{f.name: exec_properties.get(f.name) for f in fields(Gates)})
-        report = probe(model.uri, read_batches(split), gates)
+        limits: dict[str, Any] = {f.name: exec_properties.get(f.name) for f in fields(Gates)}
+        report = probe(model.uri, read_batches(split), Gates(**limits))
         _publish(report, blessing)
 
 

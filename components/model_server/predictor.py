@@ -10,13 +10,12 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 
 from components.entity_models.predict import predict
 from components.model_server import metrics
-from components.model_server.protocol import (
-    RequestError,
+from components.model_server.requests import RequestError, to_table
+from components.model_server.responses import (
     check_rows,
     input_tensors,
     output_tensors,
     to_outputs,
-    to_table,
 )
 from components.model_server.served import ServedModels
 from components.model_server.workers import Workers

@@ -27,11 +27,12 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer, metrics_handler
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from components.model_server import metrics
 from components.model_server.config import ServerConfig
 from components.model_server.predictor import EntityPredictor
-from components.model_server.protocol import RequestError, check_request
+from components.model_server.requests import RequestError, check_request
 from components.model_server.workers import Workers
 
 LOG = logging.getLogger("beamfleet.server")
@@ -195,12 +196,15 @@ async def _read_body(request: Request, config: ServerConfig) -> bytes:
     if kind != "application/json" or "content-encoding" in request.headers:
         raise RequestError(415, "send Content-Type: application/json and no Content-Encoding")
     body, size, limit = bytearray(), 0, config.max_body_bytes
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= limit:
-            body += chunk
-        elif size > _DRAINED_BODIES * limit:
-            break
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= limit:
+                body += chunk
+            elif size > _DRAINED_BODIES * limit:
+                break
+    except ClientDisconnect:
+        raise RequestError(400, "the connection ended before the body did") from None
     if size > limit:
         raise RequestError(413, f"the body is larger than {limit} bytes; send fewer rows at once")
     return bytes(body)

@@ -1,4 +1,4 @@
-"""Open Inference Protocol (V2) tensors to Arrow and back.
+"""Requests of the Open Inference Protocol (V2): checked, to Arrow, and as a client writes them.
 
 A request has one input tensor for each entity column and each feature, of shape [n] or [n, 1]:
 
@@ -13,9 +13,8 @@ entity columns take any of them. A row without an entity key cannot be predicted
 Source: https://kserve.github.io/website, "Open Inference Protocol (V2)".
 """
 
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -29,7 +28,7 @@ _DATATYPES = {
     "double": ("FP64", "FP32", *_WHOLE),
     "entity": ("BYTES", *_WHOLE, "FP64", "FP32"),
 }
-_PYTHON_TYPES: dict[str, tuple[set[type], str]] = {
+_PYTHON_TYPES: Mapping[str, tuple[set[type], str]] = {
     "BYTES": ({str}, "a string"),
     "FP64": ({int, float}, "a number"),
     "FP32": ({int, float}, "a number"),
@@ -137,7 +136,7 @@ def to_table(inputs: Sequence[Tensor], spec: ModelSpec, max_rows: int) -> pa.Tab
     return pa.table({name: _column(given[name], kinds[name], rows) for name in kinds})
 
 
-def _rows(tensors: Any, max_rows: int) -> int:
+def _rows(tensors: Iterable[Tensor], max_rows: int) -> int:
     sizes: dict[int, str] = {}
     for tensor in tensors:
         shape = tensor.shape
@@ -202,67 +201,6 @@ def shown(value: object) -> str:
     """A value of the client's, cut so that an error stays one short sentence."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
-
-
-def check_rows(result: pa.Table) -> None:
-    """Refuses the whole request if any row has no prediction.
-
-    Raises:
-      RequestError: 422, naming up to five rows and their reasons.
-    """
-    errors = [(row, e) for row, e in enumerate(result.column("error").to_pylist()) if e is not None]
-    if errors:
-        named = "; ".join(f"row {row}: {reason[:200]}" for row, reason in errors[:5])
-        more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-        raise RequestError(
-            422, f"{len(errors)} of {result.num_rows} rows cannot be predicted: {named}{more}"
-        )
-
-
-def output_tensors(spec: ModelSpec) -> list[dict[str, Any]]:
-    """Names, datatypes and shapes of what a response holds; -1 is the number of rows."""
-    kind = "FP64"
-    if spec.task == "classification":
-        kind = "BYTES" if isinstance(spec.classes[0], str) else "INT64"
-    tensors: list[dict[str, Any]] = [{"name": "prediction", "datatype": kind, "shape": [-1]}]
-    if spec.task == "classification":
-        shape = [-1, len(spec.classes)]
-        tensors.append({"name": "probabilities", "datatype": "FP64", "shape": shape})
-    return [*tensors, {"name": "fallback", "datatype": "BOOL", "shape": [-1]}]
-
-
-def input_tensors(spec: ModelSpec) -> list[dict[str, Any]]:
-    """Names, datatypes and shapes of what a request needs; -1 is the number of rows."""
-    datatypes = {"string": "BYTES", "int64": "INT64", "double": "FP64"}
-    columns = [*((name, "BYTES") for name in spec.entity_columns)]
-    columns += [(name, datatypes[kind]) for name, kind in spec.features]
-    return [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in columns]
-
-
-def to_outputs(result: pa.Table, spec: ModelSpec) -> list[dict[str, Any]]:
-    """Turns predictions into output tensors.
-
-    The probabilities are flat, row after row; `parameters.classes` is the JSON list of the classes
-    that they belong to. A model without probabilities gives null for each of them.
-    """
-    values: Mapping[str, Callable[[], list[Any]]] = {
-        "prediction": lambda: result.column("prediction").to_pylist(),
-        "fallback": lambda: result.column("fallback").to_pylist(),
-        "probabilities": lambda: _flat_probabilities(result, len(spec.classes)),
-    }
-    tensors = output_tensors(spec)
-    for tensor in tensors:
-        tensor["shape"][0] = result.num_rows
-        tensor["data"] = values[tensor["name"]]()
-        if tensor["name"] == "probabilities":
-            tensor["parameters"] = {"classes": json.dumps(spec.classes, ensure_ascii=False)}
-    return tensors
-
-
-def _flat_probabilities(result: pa.Table, classes: int) -> list[float | None]:
-    none = [None] * classes
-    lists = result.column("probabilities").to_pylist()
-    return [value for values in lists for value in (none if values is None else values)]
 
 
 def to_request(table: pa.Table, spec: ModelSpec) -> dict[str, Any]:
