@@ -1,0 +1,42 @@
+"""ExampleGen: files become the rows of an Examples artifact."""
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.system_executions import Process
+
+from components.example_gen.driver import Driver
+from components.example_gen.executor import Executor
+from components.example_gen.source import IngestConfig
+
+
+class ExampleGenSpec(ComponentSpec):
+    """Output and parameter of ExampleGen."""
+
+    PARAMETERS = {"source": ExecutionParameter(type=str)}
+    INPUTS: dict[str, ChannelParameter] = {}
+    OUTPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
+    TYPE_ANNOTATION = Process
+
+
+class ExampleGen(base_component.BaseComponent):
+    """Reads CSV, Parquet or TFRecord files, types, cleans and splits their rows.
+
+    Writes `Split-<name>/` as Parquet of list columns (or as tf.Example), and `rejects.parquet`
+    (file, line, reason, text) if a row could not be read. The artifact's custom properties count
+    the rows: rows_in = rows_rejected + rows_gap + the sum of rows_<split>.
+
+    It runs again only if a file, a span, the configuration or the code of the clean function has
+    changed: its driver puts fingerprints of them into the cache key.
+
+    Example:
+        example_gen = ExampleGen(IngestConfig(CsvSource(("data/census",), columns=COLUMNS)))
+    """
+
+    SPEC_CLASS = ExampleGenSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    DRIVER_CLASS = Driver
+
+    def __init__(self, config: IngestConfig) -> None:
+        examples = channel.Channel(type=standard_artifacts.Examples)
+        super().__init__(spec=ExampleGenSpec(source=config.to_json(), examples=examples))

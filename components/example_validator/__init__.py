@@ -1,0 +1,1 @@
+"""Holds the rows of an Examples artifact against its schema."""

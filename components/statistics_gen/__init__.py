@@ -1,0 +1,1 @@
+"""Describes the rows of an Examples artifact."""
