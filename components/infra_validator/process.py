@@ -67,6 +67,10 @@ class ServerProcess:
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited: {code}"
             raise ServerError(f"the server {how}")
 
+    def wait(self, timeout_s: float = 10.0) -> int:
+        """Waits for the end of the process and gives its exit status."""
+        return self._process.wait(timeout_s)
+
     def resident_mb(self) -> float:
         """Resident memory of the process now, in units of 1,000,000 bytes."""
         return float(psutil.Process(self._process.pid).memory_info().rss / 1e6)

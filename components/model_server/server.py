@@ -82,6 +82,8 @@ def _no_arguments() -> Iterator[None]:
 
 
 def _stop_with_stdin() -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin, whose lock the interpreter would wait for in vain when it ends.
+    while os.read(0, 4096):
+        pass
     logging.getLogger("beamfleet.server").info("standard input ended: stopping")
     os.kill(os.getpid(), signal.SIGTERM)
