@@ -97,7 +97,11 @@ def _check(text: str) -> None:
     blocks = [block for block in text.split("\n\n") if block.strip()]
     head_lines = blocks[0].strip().split("\n")
     head = dict(line.partition("=")[::2] for line in head_lines[1:])
-    if head_lines[0] != "tree" or not head.keys() <= _HEAD_KEYS or "end of trees" != blocks[-1].strip():
+    if (
+        head_lines[0] != "tree"
+        or not head.keys() <= _HEAD_KEYS
+        or "end of trees" != blocks[-1].strip()
+    ):
         raise ValueError("head")
     features = int(head["max_feature_idx"]) + 1
     if {len(head[name].split(" ")) for name in ("feature_names", "feature_infos")} != {features}:

@@ -241,7 +241,8 @@ def _check_places(path: str, table: pa.Table) -> None:
         pc.less_equal(column["length"], MAX_PAYLOAD_BYTES),
         pc.is_in(table.column("status"), value_set=pa.array(STATUSES)),
     ]
-    if not all(pc.all(place).as_py() for place in places):
+    blanks = sum(table.column(name).null_count for name in table.schema.names if name != "metrics")
+    if blanks or not all(pc.all(place).as_py() for place in places):
         raise BeamfleetError(f"{path}: a model lies outside its shard; restore the artifact")
 
 

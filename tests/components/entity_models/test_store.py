@@ -60,7 +60,6 @@ def store_of(uri, payloads, shards=2):
     shuffled=st.randoms(use_true_random=False),
 )
 def test_what_goes_in_comes_out_in_any_order(tmp_path_factory, payloads, shuffled):
-    payloads = {k: v for k, v in payloads.items() if k.isprintable() or "\x00" not in k}
     payloads = {k.encode("utf-8", "replace").decode(): v for k, v in payloads.items()}
     first = store_of(tmp_path_factory.mktemp("a"), payloads, 1)
     for entity, payload in payloads.items():
@@ -82,7 +81,9 @@ def test_what_goes_in_comes_out_in_any_order(tmp_path_factory, payloads, shuffle
 
 def test_entity_names_never_become_file_names(tmp_path):
     store = store_of(tmp_path, {place: b"x" + place.encode() for place in WORDS})
-    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    files = sorted(
+        str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()
+    )
     assert files == [
         "index.parquet",
         "manifest.json",
@@ -236,7 +237,8 @@ def test_an_offset_outside_the_shard_is_refused(tmp_path):
     writer = ShardWriter(str(tmp_path), 0, 1)
     writer.add(entry("a"), b"payload")
     [placed] = writer.close()
-    for i, changes in enumerate([
+    for i, changes in enumerate(
+        [
             {"offset": 10**15},
             {"length": 10**15},
             {"length": 10**9},
@@ -244,7 +246,8 @@ def test_an_offset_outside_the_shard_is_refused(tmp_path):
             {"shard": -1},
             {"shard": 4},
             {"shards": 0},
-        ]):
+        ]
+    ):
         uri = tmp_path / str(i)
         shutil.copytree(tmp_path / "shards", uri / "shards")
         commit(str(uri), SPEC, [replace(placed, **changes)], {})
