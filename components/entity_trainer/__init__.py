@@ -1,0 +1,1 @@
+"""Trains one model per entity and the fallback model of all of them."""

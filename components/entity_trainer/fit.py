@@ -1,0 +1,206 @@
+"""Fits the models of one shard; runs inside the worker processes, and imports no Beam."""
+
+import hashlib
+import random
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.entity_models.frame import to_frame
+from components.entity_models.spec import ModelSpec
+from components.entity_trainer.examples import EntityExamples
+from components.entity_trainer.rows import ENTITY, HASH
+
+_REASON_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What all fits of one training have in common."""
+
+    train_fn: str
+    hparams: Mapping[str, Any]
+    fingerprint: str
+    """Of code and hyper-parameters."""
+    spec: ModelSpec
+    min_rows: int
+    max_rows: int
+    max_fallback_rows: int
+    parent: tuple[str, bytes] | None = None
+    """(framework, payload) of the fallback model, for a `train_fn` that asks for it."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Arrow IPC streams of the rows and tallies of the entities of one shard (see `rows.Chunk`)."""
+
+    rows: tuple[bytes, ...]
+    tallies: tuple[bytes, ...] = ()
+    fallback: bool = False
+    """All rows are for the one fallback model."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What became of one entity."""
+
+    entity: str
+    status: str
+    """`trained` | `small` | `failed`."""
+    rows: int
+    """Rows that the model was fitted on (small, failed: would have been)."""
+    rows_sampled_out: int = 0
+    rows_dropped: int = 0
+    rows_without_label: int = 0
+    reason: str = ""
+    fingerprint: str = ""
+    """Of rows, code, hyper-parameters and, where used, the parent model."""
+    framework: str = ""
+    payload: bytes = b""
+
+
+@dataclass(frozen=True)
+class PlannedShard:
+    """A shard in pandas, sorted by entity and row hash."""
+
+    fits: list[Fit]
+    """One for each entity, in the order of keys; status `trained` is a promise yet."""
+    features: pd.DataFrame
+    label: pd.Series
+    starts: list[int]
+    """First row of each entity."""
+
+
+def plan(shard: Shard, fitting: Fitting) -> PlannedShard:
+    """Converts a shard once; decides which entities are fitted, and on which rows."""
+    table = _sorted(read_tables(shard.rows), fitting.spec, shard.fallback)
+    if shard.fallback:
+        table = table.slice(0, fitting.max_fallback_rows)
+        groups = {"": (0, table.num_rows)}
+        tallies = {"": (table.num_rows, 0, 0)}
+    else:
+        groups = _groups(table)
+        tallies = _tallies(read_tables(shard.tallies))
+    hashes = table[HASH].to_numpy()
+    fits, starts = [], []
+    for entity in sorted(tallies):
+        start, count = groups.get(entity, (0, 0))
+        fits.append(_planned(entity, hashes[start : start + count], tallies[entity], fitting))
+        starts.append(start)
+    features = to_frame(table, fitting.spec)
+    label = table[fitting.spec.label].to_pandas()
+    return PlannedShard(fits, features, label.rename(fitting.spec.label), starts)
+
+
+def fit_planned(
+    planned: PlannedShard,
+    fitting: Fitting,
+    train_fn: Callable[..., Any],
+    parent: object | None,
+    done: Collection[str],
+) -> Iterator[Fit]:
+    """Fits the promised entities in order, but those in `done`."""
+    arguments = {} if parent is None else {"parent": parent}
+    for promised, start in zip(planned.fits, planned.starts, strict=True):
+        if promised.status != "trained" or promised.entity in done:
+            continue
+        rows = slice(start, start + promised.rows)
+        examples = EntityExamples(
+            promised.entity,
+            planned.features.iloc[rows].reset_index(drop=True),
+            planned.label.iloc[rows].reset_index(drop=True),
+            fitting.spec.classes,
+        )
+        yield _fit_one(promised, lambda e=examples: train_fn(e, fitting.hparams, **arguments))
+
+
+def failed(fit: Fit, reason: str) -> Fit:
+    """The fit, recorded as failed."""
+    return replace(fit, status="failed", reason=reason[:_REASON_CHARACTERS])
+
+
+def read_tables(streams: Collection[bytes]) -> pa.Table:
+    """Joins Arrow IPC streams."""
+    return pa.concat_tables([pa.ipc.open_stream(stream).read_all() for stream in streams])
+
+
+def _sorted(table: pa.Table, spec: ModelSpec, fallback: bool) -> pa.Table:
+    """Sorted by entity and hash, without the rows that no entity keeps."""
+    hashes = table[HASH].to_numpy()
+    if fallback:
+        return table.take(pa.array(np.argsort(hashes, kind="stable")))
+    encoded = table[ENTITY].combine_chunks().dictionary_encode()
+    rank = np.empty(len(encoded.dictionary), np.int64)
+    rank[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(rank))
+    order = np.lexsort((hashes, rank[encoded.indices.to_numpy()]))
+    return table.take(pa.array(order))
+
+
+def _groups(table: pa.Table) -> dict[str, tuple[int, int]]:
+    """Entity -> first row and number of rows, of a table sorted by entity."""
+    counts = pc.value_counts(table[ENTITY].combine_chunks())  # in order of appearance
+    sizes = counts.field("counts").to_numpy()
+    starts = np.cumsum(sizes) - sizes
+    names = counts.field("values").to_pylist()
+    return {name: (int(a), int(n)) for name, a, n in zip(names, starts, sizes, strict=True)}
+
+
+def _tallies(table: pa.Table) -> dict[str, tuple[int, int, int]]:
+    names = ["usable", "without_label", "dropped"]
+    sums = table.group_by("entity").aggregate([(name, "sum") for name in names])
+    columns = [sums[f"{name}_sum"].to_pylist() for name in names]
+    return dict(zip(sums["entity"].to_pylist(), zip(*columns, strict=True), strict=True))
+
+
+def _planned(
+    entity: str, hashes: npt.NDArray[np.uint64], tally: tuple[int, int, int], fitting: Fitting
+) -> Fit:
+    usable, without_label, dropped = tally
+    is_fallback = not entity
+    rows = len(hashes) if is_fallback else min(len(hashes), fitting.max_rows)
+    small = rows < (1 if is_fallback else fitting.min_rows)
+    return Fit(
+        entity,
+        "small" if small else "trained",
+        rows,
+        usable - rows,
+        dropped,
+        without_label,
+        f"{rows} usable rows, {fitting.min_rows} needed" if small else "",
+        _fingerprint(hashes[:rows], fitting),
+    )
+
+
+def _fingerprint(hashes: npt.NDArray[np.uint64], fitting: Fitting) -> str:
+    digest = hashlib.sha256(fitting.fingerprint.encode())
+    digest.update(hashes.astype("<u8").tobytes())
+    if fitting.parent is not None:
+        digest.update(hashlib.sha256(fitting.parent[1]).digest())
+    return digest.hexdigest()
+
+
+def _fit_one(promised: Fit, train: Callable[[], object]) -> Fit:
+    from components.entity_models.codecs import encode
+
+    _seed(promised.fingerprint)
+    try:
+        framework, payload = encode(train())
+    except (Exception, SystemExit) as error:  # whatever the user's code does, the others go on
+        return failed(promised, f"{type(error).__name__}: {error}")
+    return replace(promised, framework=framework, payload=payload)
+
+
+def _seed(fingerprint: str) -> None:
+    """Makes a `train_fn` that draws from the global generators give the same model each time."""
+    seed = int(fingerprint[:8], 16)
+    random.seed(seed)
+    np.random.seed(seed)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(seed)

@@ -1,0 +1,249 @@
+"""Trains one model per entity on Beam and writes them as one store."""
+
+import hashlib
+import inspect
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from components.entity_models.spec import ModelSpec
+from components.entity_models.store import IndexEntry, ShardWriter
+from components.entity_trainer.columns import TrainingColumns
+from components.entity_trainer.commit import Result, commit_models, index_entry
+from components.entity_trainer.config import TrainConfig
+from components.entity_trainer.fit import Fit, Fitting, Shard
+from components.entity_trainer.pool import FitPool, warm_up
+from components.entity_trainer.rows import FALLBACK_SHARD, RowSharder, Summary
+from components.errors import BeamfleetError
+from components.user_function import load_function
+
+_MAX_SHARDS = 64
+_ROWS_PER_SHARD = 1_000
+_MODEL = "model"
+
+
+def shards_for(rows: int) -> int:
+    """Shards of a store, the last of them for the fallback; 0 rows: their number is not known."""
+    if not rows:
+        return _MAX_SHARDS
+    return min(_MAX_SHARDS, 2 + rows // _ROWS_PER_SHARD)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class TrainEntities(beam.PTransform):
+    """PCollection[pa.RecordBatch] of plain columns -> a store of entity models, committed last.
+
+    The result is a PCollection of one dictionary, the counts in the store's manifest. The bytes of
+    the store depend on rows, code, hyper-parameters and `shards` only: not on files, batches,
+    workers or the runner.
+
+    Raises (when the pipeline runs):
+      BeamfleetError: no usable rows, a column that does not fit the schema, a failed fallback, or
+        more failed entities than `max_failed_share`.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        config: TrainConfig,
+        columns: TrainingColumns,
+        shards: int = _MAX_SHARDS,
+        workers: int | None = None,
+    ) -> None:
+        """Makes the transform.
+
+        Args:
+          uri: new folder of the store, on any Beam filesystem.
+          config: what to train and how.
+          columns: types of the columns, out of the schema.
+          shards: files of the store, >= 2; see `shards_for`.
+          workers: processes that each Beam worker fits with. The cores for a runner in this
+            process (the default), 1 where the runner itself starts a worker for each core.
+        """
+        super().__init__()
+        self._uri = uri
+        self._config = config
+        self._columns = columns
+        self._shards = shards
+        self._workers = workers or usable_cores()
+        train_fn = load_function(config.train_fn)
+        self._wants_parent = "parent" in inspect.signature(train_fn).parameters
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        prepared = batches | "ShardRows" >> beam.ParDo(
+            _ShardRows(self._config, self._columns, self._shards - 1)
+        ).with_outputs("summary", main="chunks")
+        summary = prepared.summary | "AddSummaries" >> beam.CombineGlobally(_add_summaries)
+        plan = beam.pvalue.AsSingleton(summary | "PlanModels" >> beam.Map(self._spec))
+        groups = prepared.chunks | "GroupRows" >> beam.GroupByKey()
+        fits = self._fit(groups, plan)
+        return (
+            batches.pipeline
+            | "StartCommit" >> beam.Create([None])
+            | "CommitModels"
+            >> beam.Map(
+                lambda _, spec, entries, total: commit_models(
+                    self._uri, self._config, spec, entries, total
+                ),
+                plan,
+                beam.pvalue.AsList(fits),
+                beam.pvalue.AsSingleton(summary),
+            )
+        )
+
+    def _fit(self, groups: beam.PCollection, plan: Any) -> beam.PCollection:
+        fit_shards = _FitShards(self._uri, self._config, self._shards, self._workers)
+        if not self._wants_parent:
+            return groups | "FitModels" >> beam.ParDo(fit_shards, plan)
+        fallback = (
+            groups
+            | "TakeFallbackRows" >> beam.Filter(lambda group: group[0] == FALLBACK_SHARD)
+            | "FitFallback" >> beam.ParDo(fit_shards, plan).with_outputs(_MODEL, main="fits")
+        )
+        entities = (
+            groups
+            | "TakeEntityRows" >> beam.Filter(lambda group: group[0] != FALLBACK_SHARD)
+            | "FitModels" >> beam.ParDo(fit_shards, plan, beam.pvalue.AsSingleton(fallback[_MODEL]))
+        )
+        return (fallback.fits, entities) | "AllModels" >> beam.Flatten()
+
+    def _spec(self, total: Summary) -> ModelSpec:
+        if not total.rows_in:
+            raise BeamfleetError("no rows to train on: the training split is empty")
+        if not total.rows_usable:
+            raise BeamfleetError(
+                f"no usable row among {total.rows_in}: {total.rows_without_label} without label "
+                f"{self._config.label!r}, {total.rows_without_entity} without entity "
+                f"{list(self._config.entity)}, {total.rows_dropped} with a missing feature"
+            )
+        return self._columns.spec(set(total.classes))
+
+
+@beam.typehints.with_output_types(tuple[int, tuple[bytes, bytes]])
+class _ShardRows(beam.DoFn):
+    """RecordBatch -> (shard, (rows, tally)) as Arrow IPC; tagged `summary`: Summary."""
+
+    def __init__(self, config: TrainConfig, columns: TrainingColumns, shards: int) -> None:
+        self._config = config
+        self._columns = columns
+        self._shards = shards
+
+    def setup(self) -> None:
+        warm_up(self._config.train_fn)  # imports while we read
+
+    def start_bundle(self) -> None:
+        self._sharder = RowSharder(
+            self._columns,
+            self._config.missing == "drop",
+            self._shards,
+            self._config.max_rows,
+            self._config.max_fallback_rows,
+        )
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
+        chunks, summary = self._sharder.split(batch)
+        yield beam.pvalue.TaggedOutput("summary", summary)
+        for chunk in chunks:
+            yield chunk.shard, (_stream(chunk.rows), _stream(chunk.tally))
+
+
+class _FitShards(beam.DoFn):
+    """(shard, its chunks) -> (IndexEntry, Fit) of each entity; tagged `model`: the fallback.
+
+    Shards are fitted while the next ones come in; `finish_bundle` waits for the last.
+    """
+
+    def __init__(self, uri: str, config: TrainConfig, shards: int, workers: int) -> None:
+        self._uri = uri
+        self._config = config
+        self._shards = shards
+        self._workers = workers
+
+    def setup(self) -> None:
+        self._pool = FitPool(self._workers, self._config.train_fn)
+        self._fitting: Fitting | None = None
+
+    def teardown(self) -> None:
+        self._pool.close()
+
+    def start_bundle(self) -> None:
+        self._waiting: deque[tuple[int, Future[list[Fit]]]] = deque()
+
+    def process(
+        self,
+        group: tuple[int, Iterable[tuple[bytes, bytes]]],
+        spec: ModelSpec,
+        parent: tuple[str, bytes] | None = None,
+    ) -> Iterator[Any]:
+        shard, chunks = group
+        if self._fitting is None:
+            self._fitting = _fitting(self._config, spec, parent)
+        rows, tallies = zip(*chunks, strict=True)
+        job = Shard(rows, tallies, fallback=shard == FALLBACK_SHARD)
+        self._waiting.append((shard, self._pool.submit(self._fitting, job)))
+        while len(self._waiting) > 2 * self._workers:  # bounds the rows that wait in memory
+            yield from self._write_oldest()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        window = GlobalWindow()
+        while self._waiting:
+            for result in self._write_oldest():
+                if isinstance(result, beam.pvalue.TaggedOutput):
+                    value = WindowedValue(result.value, window.max_timestamp(), [window])
+                    yield beam.pvalue.TaggedOutput(result.tag, value)
+                else:
+                    yield WindowedValue(result, window.max_timestamp(), [window])
+
+    def _write_oldest(self) -> Iterator[Result | beam.pvalue.TaggedOutput]:
+        shard, future = self._waiting.popleft()
+        fits = future.result()
+        if shard == FALLBACK_SHARD:
+            [fallback] = fits
+            if fallback.status != "trained":
+                raise BeamfleetError(
+                    f"the fallback model for small and unseen entities failed: {fallback.reason}"
+                )
+            yield beam.pvalue.TaggedOutput(_MODEL, (fallback.framework, fallback.payload))
+        place = self._shards - 1 if shard == FALLBACK_SHARD else shard
+        writer = ShardWriter(self._uri, place, self._shards)
+        for fit in fits:
+            writer.add(index_entry(fit), fit.payload)
+        for entry, fit in zip(writer.close(), fits, strict=True):
+            yield entry, replace(fit, payload=b"")
+
+
+def _fitting(config: TrainConfig, spec: ModelSpec, parent: tuple[str, bytes] | None) -> Fitting:
+    code = f"{config.code_fingerprint}:{config.hparams_json()}:{spec.fingerprint()}"
+    return Fitting(
+        config.train_fn,
+        dict(config.hparams),
+        hashlib.sha256(code.encode()).hexdigest(),
+        spec,
+        config.min_rows,
+        config.max_rows,
+        config.max_fallback_rows,
+        parent,
+    )
+
+
+def _stream(batch: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def _add_summaries(summaries: Iterable[Summary]) -> Summary:
+    return sum(summaries, Summary())
