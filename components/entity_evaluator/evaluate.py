@@ -1,6 +1,5 @@
 """Evaluates a candidate, composes the new version, and evaluates that as a whole."""
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -271,9 +270,7 @@ def _contest(
     )
 
 
-def _situation(
-    ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None
-) -> tuple[int, str]:
+def _situation(ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) -> tuple[int, str]:
     """What own models an entity has, and what the candidate's index says about it."""
     if ours is None or ours["status"] != "trained":
         said = f"{ours['status']}: {ours['reason']}" if ours else "entity unseen in training"

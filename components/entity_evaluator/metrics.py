@@ -8,6 +8,7 @@ values equal to TFMA's; AUC is the exact one, which TFMA approximates with 10,00
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -149,8 +150,8 @@ def row_losses(outcomes: Outcomes, metric: str) -> Floats:
         error = np.abs(outcomes.label - outcomes.predicted)
         return np.asarray(error if metric == "mae" else np.square(error))
     if metric == "log_loss":
-        return -np.log(np.clip(outcomes.truth, LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP))
-    return (outcomes.label != outcomes.predicted).astype(np.float64)
+        return np.asarray(-np.log(np.clip(outcomes.truth, LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP)))
+    return np.asarray(outcomes.label != outcomes.predicted, dtype=np.float64)
 
 
 def constant(outcomes: Outcomes, groups: Groups) -> Outcomes:
@@ -186,15 +187,14 @@ def all_failed(outcomes: Outcomes) -> Outcomes:
 
 def merge(which: Ints, choices: Sequence[Outcomes]) -> Outcomes:
     """Takes each row from one of several outcomes of the same rows: `choices[which[row]]`."""
+
+    def pick(name: str) -> npt.NDArray[Any]:
+        return np.asarray(np.choose(which, [getattr(outcomes, name) for outcomes in choices]))
+
     first = choices[0]
-    fields = ("predicted",) if isinstance(first, Regressed) else ("predicted", "truth", "score")
-    return replace(
-        first,
-        **{
-            name: np.choose(which, [getattr(outcomes, name) for outcomes in choices])
-            for name in fields
-        },
-    )
+    if isinstance(first, Regressed):
+        return replace(first, predicted=pick("predicted"))
+    return replace(first, predicted=pick("predicted"), truth=pick("truth"), score=pick("score"))
 
 
 def class_counts(label: Ints, codes: int, groups: Groups) -> Ints:

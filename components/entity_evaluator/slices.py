@@ -75,20 +75,12 @@ def eval_config(columns: ScoreColumns, slices: Sequence[Sequence[str]]) -> "conf
     )
     config.slicing_specs.extend(config_pb2.SlicingSpec(feature_keys=s) for s in slices)
     names = ["ExampleCount", *_METRICS[_kind(columns)]]
-    config.metrics_specs.add(metrics=[config_pb2.MetricConfig(class_name=n) for n in names])
-    if _kind(columns) == "multi-class":
-        _add_class_means(config, len(columns.spec.classes))
+    metrics = [config_pb2.MetricConfig(class_name=name) for name in names]
+    if _kind(columns) == "multi-class":  # threshold 0: the likeliest class, however unlikely
+        matrix = "MultiClassConfusionMatrixAtThresholds"
+        metrics.append(config_pb2.MetricConfig(class_name=matrix, config='{"thresholds": [0.0]}'))
+    config.metrics_specs.add(metrics=metrics)
     return config
-
-
-def _add_class_means(config: "config_pb2.EvalConfig", classes: int) -> None:
-    """Means over the known classes of the metrics of one class, the likeliest class counting."""
-    means = config.metrics_specs.add()
-    for name in ("Precision", "Recall", "F1Score"):
-        means.metrics.add(class_name=name, config='{"top_k": 1}')
-    means.aggregate.macro_average = True
-    means.aggregate.class_weights.update(dict.fromkeys(range(classes), 1.0))
-    means.binarize.class_ids.values.extend(range(classes))
 
 
 def _label_and_prediction(
@@ -124,12 +116,14 @@ _METRICS: Mapping[str, tuple[str, ...]] = {
         "BinaryCrossEntropy",
         "MeanLabel",
         "MeanPrediction",
-        "ConfusionMatrixAtThresholds",
+        "TruePositives",
+        "TrueNegatives",
+        "FalsePositives",
+        "FalseNegatives",
     ),
     "multi-class": (
         "SparseCategoricalAccuracy",
         "SparseCategoricalCrossentropy",
-        "MultiClassConfusionMatrixAtThresholds",
     ),
     "regression": ("MeanSquaredError", "MeanAbsoluteError", "MeanLabel", "MeanPrediction"),
 }

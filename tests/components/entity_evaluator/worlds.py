@@ -126,9 +126,7 @@ def census(
     models = {c: right(label, share, seed + 1 + i) for i, (c, share) in enumerate(wrong.items())}
     sex = np.where(random.random(len(entity)) < 0.5, "Female", "Male")
     return pa.table(
-        {"education": pa.array(entity, pa.string()), "income": label, "sex": sex}
-        | models
-        | columns
+        {"education": pa.array(entity, pa.string()), "income": label, "sex": sex} | models | columns
     )
 
 
