@@ -23,8 +23,18 @@ def pipeline(
         .generate_statistics()
         .infer_schema()
         .validate_examples(on_anomaly="stop")
-        .train_per_entity("user_code.census.train_fn", entity="education", label="income")
-        .evaluate(metrics=["accuracy", "auc"], fairness=["sex", "race"])
+        .train_per_entity(
+            "user_code.census.train_fn",
+            entity="education",
+            label="income",
+            hparams={"max_depth": 6, "min_samples_leaf": 5},
+        )
+        .evaluate(
+            metrics=["accuracy", "f1", "auc"],
+            thresholds={"accuracy": {"min": 0.7}},
+            slices=["sex", "race"],
+            fairness=["sex", "race"],
+        )
         .infra_validate(max_startup_s=5, max_p99_ms=200)
         .push_to()
         .bulk_infer(from_csv(DATA / "census_unlabelled", columns=COLUMNS[:-1]))

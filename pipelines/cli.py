@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BeamfleetError as error:
         print(f"beamfleet: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         # `beamfleet show ... | head`: the reader has what it wanted.
         sys.stderr.close()

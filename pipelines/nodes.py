@@ -8,7 +8,7 @@ from typing import Any
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline as TfxPipeline
 
-from components.example_gen.source import HashSplit, IngestConfig
+from components.example_gen.source import CsvSource, HashSplit, IngestConfig, Source
 from components.user_function import code_fingerprint
 from pipelines import steps
 from pipelines.checks import payload
@@ -61,8 +61,26 @@ class _Graph:
 def _read_examples(graph: _Graph, step: steps.ReadExamples) -> None:
     from components.example_gen.component import ExampleGen
 
-    config = replace(step.config, payload=payload(graph.steps))
+    source = _typed(graph, step.config.source)
+    config = replace(step.config, source=source, payload=payload(graph.steps))
     graph.add(ExampleGen(config), "ExampleGen", examples="examples")
+
+
+def _typed(graph: _Graph, source: Source, without: str = "") -> Source:
+    """Has the files read in the types of the curated schema, if there is one."""
+    schema = graph.steps.get(steps.WithSchema)
+    if not isinstance(schema, steps.WithSchema):
+        return source
+    from components.example_gen.schema_types import types_of_schema
+
+    own = dict(source.types)
+    named = source.columns if isinstance(source, CsvSource) else ()
+    types = {
+        column: kind
+        for column, kind in types_of_schema(schema.path)
+        if column != without and (not named or column in named)
+    }
+    return replace(source, types=tuple({**types, **own}.items()))
 
 
 def _given_examples(graph: _Graph, step: steps.GivenExamples) -> None:
@@ -71,9 +89,9 @@ def _given_examples(graph: _Graph, step: steps.GivenExamples) -> None:
 
 
 def _with_schema(graph: _Graph, step: steps.WithSchema) -> None:
-    from components.schema_import.component import SchemaImport
+    from components.curated_schema.component import CuratedSchema
 
-    graph.add(SchemaImport(step.path), "SchemaGen", schema="schema")
+    graph.add(CuratedSchema(step.path), "SchemaGen", schema="schema")
 
 
 def _generate_statistics(graph: _Graph, step: steps.GenerateStatistics) -> None:
@@ -167,7 +185,10 @@ def _bulk_infer(graph: _Graph, step: steps.BulkInfer) -> None:
     from components.bulk_inferrer.component import BulkInferrer
     from components.example_gen.component import ExampleGen
 
-    config = IngestConfig(step.source, UNLABELLED, clean=step.clean)
+    train = graph.steps[steps.TrainPerEntity]
+    label = train.label if isinstance(train, steps.TrainPerEntity) else ""
+    source = _typed(graph, step.source, without=label)
+    config = IngestConfig(source, UNLABELLED, clean=step.clean)
     graph.add(ExampleGen(config), "UnlabelledExampleGen", unlabelled="examples")
     node = BulkInferrer(
         examples=graph.channels["unlabelled"],

@@ -51,7 +51,8 @@ def _rows(section: Section) -> str:
     apart = ("rows_in", "rows_rejected", "rows_gap")
     splits = [
         f"{_number(count)} {name.removeprefix('rows_')}"
-        for name, count in section.items()
+        # ML Metadata keeps no order: the split to train on first.
+        for name, count in sorted(section.items(), key=_train_first)
         if name.startswith("rows_") and name not in apart
     ]
     rejected = section.get("rows_rejected", 0)
@@ -60,6 +61,10 @@ def _rows(section: Section) -> str:
         splits.append(f"{_number(section['rows_gap'])} in the gap")
     where = f"; rejects: {section['rejects']}" if section.get("rejects") else ""
     return f"{text}; {', '.join(splits)}{where}"
+
+
+def _train_first(item: tuple[str, Any]) -> tuple[bool, str]:
+    return item[0] != "rows_train", item[0]
 
 
 def _training(section: Section) -> str:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 def main(arguments: argparse.Namespace) -> int:
     """Prints the rows' predictions as CSV, or as a JSON list; 1 if a row has none."""
+    directory = pushed_directory(arguments.models)
     file = Path(arguments.rows)
     if not file.is_file():
         raise BeamfleetError(f"there is no file {file}")
-    store = version_path(pushed_directory(arguments.models), arguments.version)
+    store = version_path(directory, arguments.version)
     # Imported once the arguments are known to be good: pandas and scikit-learn take seconds.
     from components.entity_models.predict import predict
     from components.entity_models.store import EntityModels

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from components.errors import BeamfleetError
 from pipelines import metadata, runner
@@ -18,6 +18,18 @@ from pipelines.pipeline import Pipeline
 from pipelines.progress import progress_on
 from pipelines.projects import load_pipeline
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Interruption:
+    """Remembers the signal: Beam turns a KeyboardInterrupt in a DoFn into an error of its own."""
+
+    number = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+        raise KeyboardInterrupt(number)
+
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs the pipeline and prints its summary; 130 after Ctrl-C, 143 after a SIGTERM."""
@@ -25,20 +37,14 @@ def main(arguments: argparse.Namespace) -> int:
     pipeline = load_pipeline(arguments.pipeline, root, arguments.data, arguments.eval_data)
     pipeline.with_beam_args(*arguments.beam_arg)
     pipeline.check()
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore SIGINT
-        signal.signal(number, _interrupt)
-    try:
-        with only_run_on(pipeline.root):
-            return _run(pipeline, arguments)
-    except KeyboardInterrupt as interrupt:
-        code = 128 + int(interrupt.args[0])
-        # Threads of Beam and gRPC would keep the interpreter alive.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    interruption = _Interruption()
+    for number in _SIGNALS:  # SIGINT too: a shell's background jobs ignore it
+        signal.signal(number, interruption)
+    with only_run_on(pipeline.root):
+        return _run(pipeline, arguments, interruption)
 
 
-def _run(pipeline: Pipeline, arguments: argparse.Namespace) -> int:
+def _run(pipeline: Pipeline, arguments: argparse.Namespace, interruption: _Interruption) -> int:
     run_id = runner.new_run_id(pipeline.root)
     log = pipeline.root / "logs" / f"{run_id}.log"
     metadata.close_open_executions(pipeline.root, "CANCELED", "the process was killed")
@@ -46,20 +52,25 @@ def _run(pipeline: Pipeline, arguments: argparse.Namespace) -> int:
     try:
         with output_to(log) as terminal:
             _execute(pipeline, run_id, arguments, terminal)
-    except KeyboardInterrupt:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not stop the tidying
-        _stop_children()
-        metadata.close_open_executions(pipeline.root, "CANCELED", "stopped by the user")
-        print(
-            f"\nbeamfleet: stopped; nothing half-done is visible, and the next run goes on from "
-            f"what is complete\nlog: {log}",
-            file=sys.stderr,
-        )
-        raise
-    except BeamfleetError as error:
+    except (KeyboardInterrupt, BeamfleetError) as error:
+        if interruption.number:
+            _stop(pipeline.root, log, interruption.number)
         raise BeamfleetError(f"{error}\nlog: {log}") from error
     return _report(pipeline, run_id, arguments, time.monotonic() - started)
+
+
+def _stop(root: Path, log: Path, number: int) -> NoReturn:
+    """Tidies up after a signal and ends the process."""
+    for again in _SIGNALS:
+        signal.signal(again, signal.SIG_IGN)  # a second Ctrl-C must not stop the tidying
+    _stop_children()
+    metadata.close_open_executions(root, "CANCELED", "stopped by the user")
+    print(
+        f"\nbeamfleet: stopped; nothing half-done is visible, the next run goes on\nlog: {log}",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(128 + number)  # threads of Beam and gRPC would keep the interpreter alive
 
 
 def _execute(
@@ -117,7 +128,3 @@ def _stop_children() -> None:
     _, alive = psutil.wait_procs(children, timeout=3)
     for child in alive:
         child.kill()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(number)
