@@ -19,6 +19,7 @@ from components.model_server.requests import to_request
 
 _REL_TOLERANCE = 1e-6
 _ABS_TOLERANCE = 1e-9
+_DEATH_S = 1.0
 
 
 @dataclass
@@ -94,8 +95,8 @@ def _ask_about(
     try:
         answer = client.infer(request)
     except (OSError, http.client.HTTPException) as error:
+        server.check_alive(f" when it was asked about entity {key!r}", _DEATH_S)
         answers.failures.append(f"entity {key!r}: no response ({error!r})")
-        server.check_alive()
         return
     answers.times_ms.append(answer.milliseconds)
     try:

@@ -20,6 +20,7 @@ from components.model_server.served import check_payloads
 
 _ATTEMPTS = 2
 _NAMED = 3
+_DEATH_S = 1.0
 
 
 def probe(model_uri: str, batches: Iterable[pa.RecordBatch], gates: Gates) -> Report:
@@ -136,10 +137,10 @@ def _abuse(server: ServerProcess, client: Client, malformed: Malformed, report: 
         ).status
     except (OSError, http.client.HTTPException):
         status = 0
+        server.check_alive(f" after a malformed request ({case})", _DEATH_S)
     report.malformed[case] = status
     if not http.client.BAD_REQUEST <= status < http.client.INTERNAL_SERVER_ERROR:
         got = f"got {status}" if status else "got no response"
         report.reasons.append(f"a malformed request ({case}) {got}, a 4xx was expected")
-    server.check_alive()
     if not client.is_ready():
         raise ServerError(f"after a malformed request ({case}) the server was not ready any more")

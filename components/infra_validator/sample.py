@@ -32,12 +32,17 @@ def sample_rows(
     columns = [*spec.entity_columns, *(name for name, _ in spec.features)]
     table = _first_rows(batches, columns)
     order = _entities_in_turn(entity_keys(table, spec.entity_columns))
+    if not len(order):
+        raise BeamfleetError(
+            f"the examples have no rows with {', '.join(spec.entity_columns)} to ask the server "
+            "about; ingest some, or name another split"
+        )
     unseen = min(max(1, count // _UNSEEN), count - 1) if models.fallback_entry else 0
     seen = table.take(order[: count - unseen])
     strangers = table.take(order[:unseen])
     for name in spec.entity_columns:
         place = strangers.schema.get_field_index(name)
-        values = _strange_values(name, strangers.column(name).type, unseen)
+        values = _strange_values(name, strangers.column(name).type, strangers.num_rows)
         strangers = strangers.set_column(place, name, values)
     return pa.concat_tables([seen, strangers]), strangers.num_rows
 
@@ -46,11 +51,17 @@ def _first_rows(batches: Iterable[pa.RecordBatch], columns: list[str]) -> pa.Tab
     kept: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
+        missing = [name for name in columns if name not in batch.schema.names]
+        if missing:
+            raise BeamfleetError(
+                f"the examples lack {', '.join(missing)}, which the models need; they have "
+                f"{', '.join(batch.schema.names)}"
+            )
         kept.append(batch.select(columns))
         rows += batch.num_rows
         if rows >= _READ_ROWS:
             break
-    if not rows:
+    if not kept:
         raise BeamfleetError("the examples have no rows to ask the server about; ingest some")
     return pa.Table.from_batches(kept).slice(0, _READ_ROWS)
 
@@ -64,8 +75,6 @@ def _entities_in_turn(keys: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.int6
 
 
 def _strange_values(name: str, kind: pa.DataType, count: int) -> pa.Array:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return pa.array([f"no such {name} {i}" for i in range(count)], kind)
     return pa.array([-(2**52) - i for i in range(count)], pa.int64()).cast(kind)
