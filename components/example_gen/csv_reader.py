@@ -47,7 +47,7 @@ class CsvReader:
             for block in read_blocks(file, self._quoting):
                 rows = self._below_header(block) if at_start else block
                 at_start = at_start and not block.data.strip()
-                if rows.data:
+                if rows.data.strip():
                     yield rows
 
     def sample(self, block: CsvBlock) -> CsvBlock:

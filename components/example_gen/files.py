@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.filesystems import FileSystems
@@ -97,5 +98,10 @@ def _match(path: str) -> list[FileMetadata]:
     """Returns what a path, pattern or folder matches in name order, without hidden files."""
     in_folder, itself = FileSystems.match([path.rstrip("/") + "/*", path])
     found = in_folder.metadata_list or itself.metadata_list
-    visible = [m for m in found if not m.path.rsplit("/", 1)[-1].startswith((".", "_"))]
+    visible = [
+        m
+        for m in found
+        # An empty local folder matches its own name.
+        if not m.path.rsplit("/", 1)[-1].startswith((".", "_")) and not Path(m.path).is_dir()
+    ]
     return sorted(visible, key=lambda metadata: str(metadata.path))

@@ -93,7 +93,9 @@ def _infer_from_first_rows(
     reader: Reader, config: IngestConfig, files: InputFiles
 ) -> dict[str, Kind]:
     for _, block in _blocks(reader, config, files):
-        return reader.infer(reader.sample(block))
+        if types := reader.infer(reader.sample(block)):
+            return types
+        raise BeamfleetError(f"{', '.join(config.source.paths)}: the rows have no columns")
     raise BeamfleetError(f"{', '.join(config.source.paths)}: the files hold no rows")
 
 

@@ -79,7 +79,7 @@ def _hash_numbers(column: pa.Array) -> npt.NDArray[np.uint64]:
         return _mix(numbers.astype(np.uint64))
     with np.errstate(invalid="ignore"):
         whole = numbers.astype(np.int64)
-    is_whole = (whole == numbers) & (np.abs(numbers) < 2**53)
+    is_whole = (whole == numbers) & (np.abs(numbers) <= 2**53)
     return _mix(np.where(is_whole, whole.view(np.uint64), numbers.view(np.uint64)))
 
 

@@ -67,8 +67,8 @@ class TFRecordReader:
         numbers = list(range(block.first_record, block.first_record + len(block.records)))
         records = block.records
         try:
-            batch = self._decoder.decode(records)
-        except ValueError:  # one that is no tf.Example fails them all
+            batch = self._decoder.DecodeBatch(records)
+        except RuntimeError:  # one that is no tf.Example fails them all
             good = [self._is_example(record) for record in records]
             rejects = [
                 Reject(block.file, number, "record is no tf.Example", repr(record[:200]))
@@ -76,7 +76,9 @@ class TFRecordReader:
                 if not is_good
             ]
             numbers = [number for number, is_good in zip(numbers, good, strict=True) if is_good]
-            batch = self._decoder.decode([r for r, ok in zip(records, good, strict=True) if ok])
+            batch = self._decoder.DecodeBatch(
+                [r for r, ok in zip(records, good, strict=True) if ok]
+            )
         try:
             return pa.Table.from_batches([flatten_columns(batch)]), numbers, rejects
         except BeamfleetError as error:
@@ -84,8 +86,8 @@ class TFRecordReader:
 
     def _is_example(self, record: bytes) -> bool:
         try:
-            self._decoder.decode([record])
-        except ValueError:
+            self._decoder.DecodeBatch([record])
+        except RuntimeError:
             return False
         return True
 

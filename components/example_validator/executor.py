@@ -1,8 +1,8 @@
 """Executor of ExampleValidator."""
 
+import logging
 from typing import Any
 
-from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
@@ -13,6 +13,7 @@ from components.example_validator.validate import Anomaly, list_anomalies, valid
 from components.statistics_gen.compute import STATISTICS_FILE
 
 _SHOWN = 10
+_LOG = logging.getLogger(__name__)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -57,4 +58,4 @@ def _report(found: dict[str, list[Anomaly]], uri: str, on_anomaly: str) -> None:
         raise BeamfleetError(
             f"{message}\nMend the data or the schema, or validate with on_anomaly='warn'"
         )
-    logging.warning(message)
+    _LOG.warning(message)

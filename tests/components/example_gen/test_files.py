@@ -1,0 +1,77 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from components.errors import BeamfleetError
+from components.example_gen.files import InputFiles, find_files
+from components.example_gen.schema_types import types_of_schema
+from components.example_gen.source import CsvSource, GivenSplit, IngestConfig
+
+
+def find(*paths: Path | str, span: int | None = None) -> InputFiles:
+    return find_files(IngestConfig(CsvSource(tuple(map(str, paths)), span=span)))
+
+
+@pytest.fixture
+def spans(tmp_path: Path) -> Path:
+    for name in ("span-2", "span-010", "span-x"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rows.csv").write_text("a\n1\n")
+    return tmp_path
+
+
+def test_a_folder_gives_its_csv_files_in_name_order(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.data", "c.CSV.gz", "README.md", ".hidden.csv", "_SUCCESS"):
+        (tmp_path / name).write_text("x")
+    assert [Path(p).name for p in find(tmp_path).main] == ["a.data", "b.csv", "c.CSV.gz"]
+
+
+def test_a_file_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_text("x")
+    assert find(tmp_path / "rows").main == (str(tmp_path / "rows"),)
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "nope", tmp_path / "*.csv", tmp_path / "empty"):
+        with pytest.raises(BeamfleetError, match="matches no file"):
+            find(path)
+    (tmp_path / "notes.md").write_text("x")
+    with pytest.raises(BeamfleetError, match=r"no file that ends in .*notes\.md"):
+        find(tmp_path)
+
+
+@pytest.mark.parametrize("pattern", ["span-{SPAN}", "span-{SPAN}/rows.csv", "span-{SPAN}/*"])
+def test_the_newest_span_counts_by_number(spans: Path, pattern: str) -> None:
+    found = find(spans / pattern)
+    assert (found.span, found.main) == (10, (str(spans / "span-010/rows.csv"),))
+    assert find(spans / pattern, span=2).main == (str(spans / "span-2/rows.csv"),)
+
+
+def test_an_unknown_span_names_those_that_there_are(spans: Path) -> None:
+    with pytest.raises(BeamfleetError, match=r"span 3 .* spans \[2, 10\]"):
+        find(spans / "span-{SPAN}", span=3)
+    with pytest.raises(BeamfleetError, match="no span at all"):
+        find(spans / "day-{SPAN}")
+
+
+def test_the_fingerprint_follows_content_time_and_role(tmp_path: Path) -> None:
+    one, two = tmp_path / "1.csv", tmp_path / "2.csv"
+    for path in (one, two):
+        path.write_text("a\n1\n")
+    before = find(one, two).fingerprint
+    assert find(one, two).fingerprint == before
+    given = IngestConfig(CsvSource((str(one),)), GivenSplit((str(two),)))
+    assert find_files(given).fingerprint != before
+    os.utime(one, (1, 1))
+    assert find(one, two).fingerprint != before
+
+
+def test_types_of_a_schema(tmp_path: Path) -> None:
+    path = tmp_path / "schema.pbtxt"
+    path.write_text('feature { name: "a" type: INT } feature { name: "b" type: BYTES }')
+    assert types_of_schema(str(path)) == (("a", "int64"), ("b", "string"))
+    path.write_text("nonsense")
+    with pytest.raises(BeamfleetError, match="not a schema"):
+        types_of_schema(str(path))
