@@ -95,7 +95,7 @@ def check_functions(recorded: Mapping[type[Step], Step]) -> None:
     """
     train = recorded.get(steps.TrainPerEntity)
     if isinstance(train, steps.TrainPerEntity):
-        check_user_function(train.train_fn, ("examples", "hparams"), "parent")
+        check_user_function(train.config.train_fn, ("examples", "hparams"), "parent")
     read, bulk = recorded.get(steps.ReadExamples), recorded.get(steps.BulkInfer)
     for clean in (
         read.config.clean if isinstance(read, steps.ReadExamples) else "",

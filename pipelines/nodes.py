@@ -1,7 +1,7 @@
 """Makes TFX nodes from recorded steps. Imports TFX: only `Pipeline.build` imports this module."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline as TfxPipeline
 
 from components.example_gen.source import CsvSource, HashSplit, IngestConfig, Source
-from components.user_function import code_fingerprint
 from pipelines import steps
 from pipelines.checks import payload
 from pipelines.metadata import DATABASE
@@ -125,16 +124,19 @@ def _validate_examples(graph: _Graph, step: steps.ValidateExamples) -> None:
 def _train_per_entity(graph: _Graph, step: steps.TrainPerEntity) -> None:
     from components.entity_trainer.component import EntityTrainer
 
+    config = step.config
     node = EntityTrainer(
         examples=graph.channels["examples"],
         schema=graph.channels["schema"],
-        train_fn=step.train_fn,
-        code_fingerprint=code_fingerprint(step.train_fn),
-        entity=list(step.entity),
-        label=step.label,
-        task=step.task,
-        hparams=dict(step.hparams),
-        **step.options,
+        train_fn=config.train_fn,
+        entity=config.entity,
+        label=config.label,
+        task=config.task,
+        hparams=config.hparams,
+        min_rows=config.min_rows,
+        max_rows=config.max_rows,
+        max_failed_share=config.max_failed_share,
+        missing=config.missing,
     )
     if graph.gate is not None:
         node.add_upstream_node(graph.gate)  # no training on examples that were found wanting
@@ -163,7 +165,7 @@ def _infra_validate(graph: _Graph, step: steps.InfraValidate) -> None:
     from components.infra_validator.component import InfraValidator
 
     node = InfraValidator(
-        model=graph.channels["model"], examples=graph.channels["examples"], **step.options
+        model=graph.channels["model"], examples=graph.channels["examples"], **asdict(step.gates)
     )
     graph.add(node, "InfraValidator", infra_blessing="blessing")
 
@@ -186,7 +188,7 @@ def _bulk_infer(graph: _Graph, step: steps.BulkInfer) -> None:
     from components.example_gen.component import ExampleGen
 
     train = graph.steps[steps.TrainPerEntity]
-    label = train.label if isinstance(train, steps.TrainPerEntity) else ""
+    label = train.config.label if isinstance(train, steps.TrainPerEntity) else ""
     source = _typed(graph, step.source, without=label)
     config = IngestConfig(source, UNLABELLED, clean=step.clean)
     graph.add(ExampleGen(config), "UnlabelledExampleGen", unlabelled="examples")

@@ -28,8 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from components.entity_evaluator.config import EvaluationConfig
+from components.entity_trainer.config import TrainConfig
 from components.errors import BeamfleetError
 from components.example_gen.source import CsvSource, ParquetSource, Source, TFRecordSource
+from components.infra_validator.report import Gates
 from pipelines import checks, steps
 from pipelines.sources import (
     CsvAndIngest,
@@ -145,22 +147,21 @@ class Pipeline:
           hparams: Passed to every call; JSON values.
           min_rows, max_rows, max_failed_share, missing: See EntityTrainer, which has the defaults.
         """
-        columns = (entity,) if isinstance(entity, str) else tuple(entity)
-        recorded = made(
-            steps.TrainPerEntity,
-            train_fn=train_fn,
-            entity=columns,
+        given = _given(
+            min_rows=min_rows,
+            max_rows=max_rows,
+            max_failed_share=max_failed_share,
+            missing=missing,
+        )
+        config = TrainConfig(
+            train_fn,
+            entity=(entity,) if isinstance(entity, str) else tuple(entity),
             label=label,
             task=task,
             hparams=dict(hparams or {}),
-            options=_given(
-                min_rows=min_rows,
-                max_rows=max_rows,
-                max_failed_share=max_failed_share,
-                missing=missing,
-            ),
+            **given,
         )
-        return self._record(recorded)
+        return self._record(steps.TrainPerEntity(config))
 
     def evaluate(
         self,
@@ -189,27 +190,22 @@ class Pipeline:
 
     def infra_validate(
         self,
-        max_startup_s: float = 5.0,
-        max_p99_ms: float = 200.0,
+        max_startup_s: float = Gates.max_startup_s,
+        max_p99_ms: float = Gates.max_p99_ms,
         *,
-        max_rss_mb: float | None = None,
-        requests: int | None = None,
+        max_rss_mb: float | None = Gates.max_rss_mb,
+        requests: int = Gates.requests,
     ) -> "Pipeline":
         """Serves the models in a fresh process and measures it; see InfraValidator.
 
         Args:
           max_startup_s: Limit from the start of loading to ready, seconds.
           max_p99_ms: Limit of the 99th percentile of request times, milliseconds.
-          max_rss_mb: Limit of the server's resident memory, MiB.
+          max_rss_mb: Limit of the server's resident memory, 1,000,000 bytes.
           requests: How many requests to time.
         """
-        options = _given(
-            max_startup_s=float(max_startup_s),
-            max_p99_ms=float(max_p99_ms),
-            max_rss_mb=max_rss_mb,
-            requests=requests,
-        )
-        return self._record(made(steps.InfraValidate, options=options))
+        gates = Gates(float(max_startup_s), float(max_p99_ms), max_rss_mb, requests)
+        return self._record(steps.InfraValidate(gates))
 
     def push_to(self, directory: PathLike | None = None, *, keep: int = 5) -> "Pipeline":
         """Pushes what was blessed as a numbered version; default directory: `<root>/pushed`."""

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from components.entity_trainer.config import TrainConfig
 from components.example_gen.source import PAYLOADS, IngestConfig, Source
+from components.infra_validator.report import Gates
 
 
 @dataclass(frozen=True)
@@ -62,22 +64,7 @@ class TrainPerEntity:
     """`train_per_entity`."""
 
     payloads: ClassVar[tuple[str, ...]] = PAYLOADS
-
-    train_fn: str
-    entity: tuple[str, ...]
-    label: str
-    task: str
-    hparams: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """min_rows, max_rows, max_failed_share, missing: those that the user set."""
-
-    def __post_init__(self) -> None:
-        if self.task not in ("classification", "regression"):
-            raise ValueError(f'task must be "classification" or "regression", got {self.task!r}')
-        if not self.entity or not all(self.entity):
-            raise ValueError("entity must name at least one column")
-        if self.label in self.entity:
-            raise ValueError(f"{self.label!r} cannot be both the label and an entity column")
+    config: TrainConfig
 
 
 @dataclass(frozen=True)
@@ -95,14 +82,7 @@ class InfraValidate:
     """`infra_validate`."""
 
     payloads: ClassVar[tuple[str, ...]] = ("parquet",)
-
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """max_startup_s, max_p99_ms, max_rss_mb, requests: those that were set."""
-
-    def __post_init__(self) -> None:
-        for name, value in self.options.items():
-            if not value > 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
+    gates: Gates
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Summary:
     training: Section = field(default_factory=dict)
     """entities, entities_trained, entities_small, entities_failed, rows_dropped, ..."""
     evaluation: Section = field(default_factory=dict)
-    """blessed, reason, entities_blessed, _kept, _fallback, _refused, rows_evaluated, overall."""
+    """blessed, reason, notes, overall, rows_evaluated, entities_blessed, _kept, _fallback, ..."""
     entities: tuple[Section, ...] = ()
     """The table of entities, worst first: entity, rows, metric, value, baseline, verdict, ..."""
     infra: Section = field(default_factory=dict)
@@ -103,6 +103,7 @@ def _evaluation(evaluation: Artifact | None, blessing: Artifact | None) -> dict[
     return {
         "blessed": bool(blessing.properties.get("blessed")),
         "reason": blessing.properties.get("reason", ""),
+        "notes": evaluation.properties.get("notes", ""),
         "overall": overall,
         **section,
     }

@@ -85,7 +85,7 @@ def test_a_missing_step_is_named(rows, build, advice):
         (lambda p, rows: p.evaluate(metrics=["beauty"]), "unknown metrics"),
         (lambda p, rows: p.with_examples("data"), "output 'examples'"),
         (lambda p, rows: p.bulk_infer("data.csv"), "takes a source such as from_csv"),
-        (lambda p, rows: p.train_per_entity(TRAIN, entity="a", label="a"), "cannot be both"),
+        (lambda p, rows: p.train_per_entity(TRAIN, entity="a", label="a"), "not the label"),
         (lambda p, rows: p.train_per_entity(TRAIN, entity=[], label="a"), "at least one column"),
         (
             lambda p, rows: p.train_per_entity(TRAIN, entity="a", label="b", task="guess"),
