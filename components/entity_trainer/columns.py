@@ -56,7 +56,7 @@ class TrainingColumns:
             config.entity, config.label, label_type, config.task, features, domain
         )
 
-    def spec(self, classes: set[str] | set[int]) -> ModelSpec:
+    def spec(self, classes: frozenset[str] | frozenset[int]) -> ModelSpec:
         """The spec of all models, given the classes in the data."""
         names: Any = sorted({*classes, *self.label_domain})
         return ModelSpec(self.entity, self.label, self.task, self.features, tuple(names))

@@ -35,6 +35,7 @@ def commit_models(
     Returns:
       The counts of the manifest: rows_in is the sum of all other `rows_*`; fallback_rows, on which
       the fallback was trained, are counted among them already.
+
     Raises:
       BeamfleetError: more entities failed than `max_failed_share`.
     """

@@ -5,6 +5,7 @@ import random
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ def fit_planned(
             planned.label.iloc[rows].reset_index(drop=True),
             fitting.spec.classes,
         )
-        yield _fit_one(promised, lambda e=examples: train_fn(e, fitting.hparams, **arguments))
+        yield _fit_one(promised, partial(train_fn, examples, fitting.hparams, **arguments))
 
 
 def failed(fit: Fit, reason: str) -> Fit:

@@ -26,7 +26,6 @@ class ForkServer:
     """The end of the program; threads may share it.
 
     Example:
-
         server = ForkServer("package.module:serve", preload=["sklearn.tree"])
         pid, connection = server.fork()      # the fork runs serve(its end of the connection)
     """

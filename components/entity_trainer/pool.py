@@ -55,7 +55,6 @@ class FitPool:
     """A fixed number of processes, started at once, which fit shard after shard.
 
     Example:
-
         pool = FitPool(workers=2, train_fn="user_code.census.train_fn")
         fits = pool.submit(fitting, shard).result()
         pool.close()

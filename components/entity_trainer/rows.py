@@ -168,8 +168,8 @@ def value_hashes(column: pa.Array) -> Hashes:
         encoded = column.dictionary_encode()
         words = np.array(encoded.dictionary.to_pylist(), object)
         known = np.append(pd.util.hash_array(words, categorize=False), np.uint64(1))
-        return known[encoded.indices.fill_null(len(words)).to_numpy()]
-    values = column.fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
+        return np.asarray(known[encoded.indices.fill_null(len(words)).to_numpy()], np.uint64)
+    values: Hashes = column.fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
     if column.null_count:
         missing = column.is_null().to_numpy(zero_copy_only=False)
         values = np.where(missing, np.uint64(0xD6E8FEB86659FD93), values)

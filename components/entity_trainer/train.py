@@ -11,11 +11,12 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from components.entity_models.spec import ModelSpec
-from components.entity_models.store import IndexEntry, ShardWriter
+from components.entity_models.store import ShardWriter
 from components.entity_trainer.columns import TrainingColumns
 from components.entity_trainer.commit import Result, commit_models, index_entry
 from components.entity_trainer.config import TrainConfig
@@ -28,6 +29,7 @@ from components.user_function import load_function
 _MAX_SHARDS = 64
 _ROWS_PER_SHARD = 1_000
 _MODEL = "model"
+_IN_PROCESS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 
 
 def shards_for(rows: int) -> int:
@@ -37,9 +39,17 @@ def shards_for(rows: int) -> int:
     return min(_MAX_SHARDS, 2 + rows // _ROWS_PER_SHARD)
 
 
+def workers_for(options: PipelineOptions) -> int:
+    """Processes for each Beam worker: all cores in this process, 1 where a cluster has its own."""
+    runner = (options.view_as(StandardOptions).runner or _IN_PROCESS[0]).rpartition(".")[2]
+    return usable_cores() if runner in _IN_PROCESS else 1
+
+
 def usable_cores() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class TrainEntities(beam.PTransform):
@@ -128,7 +138,7 @@ class TrainEntities(beam.PTransform):
                 f"{self._config.label!r}, {total.rows_without_entity} without entity "
                 f"{list(self._config.entity)}, {total.rows_dropped} with a missing feature"
             )
-        return self._columns.spec(set(total.classes))
+        return self._columns.spec(total.classes)
 
 
 @beam.typehints.with_output_types(tuple[int, tuple[bytes, bytes]])

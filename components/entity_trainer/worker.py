@@ -55,7 +55,7 @@ class _Fitter:
 
 def _one_thread() -> None:
     """One thread a process: the processes already take all cores, and sums keep their order."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     os.environ.update(OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
     threadpool_limits(1)
