@@ -1,7 +1,7 @@
 """How the end of a run looks on the terminal."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.render import STATE_STYLES, duration, plain_table
@@ -9,7 +9,10 @@ from pipelines.summary import LISTED, WORST, Section, Summary, served_value
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
+_NARROWEST = 12
+"""Characters; a reason that is cut shorter says nothing."""
 _VERDICT_STYLES = {"blessed": "green", "kept": "cyan", "fallback": "yellow", "refused": "bold red"}
 
 
@@ -138,31 +141,33 @@ def _inference(section: Section) -> str:
 
 def _show_entities(summary: Summary, console: "Console") -> None:
     rows = summary.entities if len(summary.entities) <= LISTED else summary.worst
+    # Reasons are long: they get what is left of the line, and no column has to give way to them.
+    bare = _entity_table(summary, rows, 0)
+    console.print(_entity_table(summary, rows, console.width - console.measure(bare).maximum - 3))
+
+
+def _entity_table(summary: Summary, rows: Sequence[Section], reason_width: int) -> "Table":
     metric = summary.entities[0]["metric"]
-    table = plain_table(
-        "entity",
-        "rows",
-        metric,
-        "pushed",
-        "fallback",
-        "verdict",
-        right=("rows", metric, "pushed", "fallback"),
-    )
-    table.add_column("reason", overflow="ellipsis", no_wrap=True, ratio=1)
+    numbers = ("rows", metric, "pushed", "fallback")
+    table = plain_table("entity", *numbers, "verdict", right=numbers)
     if len(rows) < len(summary.entities):
         table.title = f"the {WORST} worst of {_number(len(summary.entities))} entities"
+    if reason_width >= _NARROWEST:
+        table.add_column("reason", no_wrap=True, overflow="ellipsis", max_width=reason_width)
     for row in rows:
-        style = _VERDICT_STYLES.get(row["verdict"], "")
-        table.add_row(
-            _escaped(row["entity"]),
-            _number(row["rows"]),
-            _figure(served_value(row)),
-            _figure(row["baseline"]),
-            _figure(row["fallback_value"]),
-            f"[{style}]{row['verdict']}[/]" if style else row["verdict"],
-            _escaped(row["reason"] or ""),
-        )
-    console.print(table)
+        reason = [_escaped(row["reason"] or "")] if reason_width >= _NARROWEST else []
+        table.add_row(*_cells(row), *reason)
+    return table
+
+
+def _cells(row: Section) -> Iterator[str]:
+    style = _VERDICT_STYLES.get(row["verdict"])
+    yield _escaped(row["entity"])
+    yield _number(row["rows"])
+    yield _figure(served_value(row))
+    yield _figure(row["baseline"])
+    yield _figure(row["fallback_value"])
+    yield f"[{style}]{row['verdict']}[/]" if style else row["verdict"]
 
 
 def _figure(value: float | None) -> str:

@@ -45,7 +45,8 @@ def _find(name: str, base: Path) -> metadata.Run:
 
 
 def _nodes(run: metadata.Run) -> object:
-    table = plain_table("node", "state", "time", "outputs", right=("time",))
+    table = plain_table("node", "state", "time", right=("time",))
+    table.add_column("outputs", overflow="fold")
     for node in run.nodes:
         outputs = "\n".join(f"{a.key}: {a.type} {a.uri}" for a in node.outputs)
         state = f"[{STATE_STYLES[node.state]}]{node.state}[/]"
