@@ -1,14 +1,24 @@
 """Pusher and BulkInferrer under TFX's launcher: drivers, cache and custom properties."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from components.bulk_inferrer.config import InferenceConfig
+from components.bulk_inferrer.infer import ServedModel, infer
 from components.errors import BeamfleetError
+from components.examples.read import ExamplesSplit
 from components.pusher.versions import PushedVersions
-from tests.components.bulk_inferrer.data import make_examples, make_models, rows
+from tests.components.bulk_inferrer.data import (
+    POISON,
+    make_examples,
+    make_models,
+    make_pipeline,
+    rows,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -129,6 +139,39 @@ def test_push_and_infer_under_the_launcher(tmp_path):
     assert result["model_version"] == 1
     assert pushed.current().number == 1
     assert same == second
+
+
+def _tf_example(row: dict[str, Any]) -> bytes:
+    import tensorflow as tf
+
+    example = tf.train.Example()
+    for name, value in row.items():
+        feature = example.features.feature[name]
+        if isinstance(value, str):
+            feature.bytes_list.value.append(value.encode())
+        elif value is not None:
+            feature.float_list.value.append(value)
+    return example.SerializeToString()
+
+
+def test_tf_examples_are_read_too(tmp_path):
+    import tensorflow as tf
+
+    table = rows(["Masters", "Größe", None] * 20, [0.5, 41.0, 1.0] * 19 + [POISON, 41.0, 1.0])
+    split = tmp_path / "examples" / "Split-all"
+    split.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(split / "data-0.gz"), options="GZIP") as writer:
+        for row in table.to_pylist():
+            writer.write(_tf_example(row))
+    models = ServedModel(make_models(tmp_path / "models", ["Masters"]))
+    config = InferenceConfig(output_columns=("id",), payload=True, max_failed_share=1.0)
+    source = ExamplesSplit(str(tmp_path / "examples"), "all", "FORMAT_TF_EXAMPLE")
+    summary = infer(make_pipeline, [source], models, str(tmp_path / "result"), config)
+    assert (summary.rows_in, summary.rows, summary.rows_failed) == (60, 39, 21)
+    letters = pq.read_table(tmp_path / "result/dead_letters").to_pylist()
+    [poisoned] = [letter for letter in letters if letter["entity"] == "Masters"]
+    assert json.loads(poisoned["payload"])["id"] == "id-57"
+    assert (poisoned["file"], poisoned["row"]) == (None, None)
 
 
 def test_inferrer_needs_models():

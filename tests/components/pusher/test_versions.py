@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from apache_beam.io.filesystem import FileMetadata
+from apache_beam.io.localfilesystem import LocalFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +40,10 @@ def served(version: Version | None) -> float:
 
 def numbers(pushed: PushedVersions) -> list[int]:
     return [version.number for version in pushed.versions()]
+
+
+def history(pushed: PushedVersions) -> list[str]:
+    return Path(pushed.directory, "history.jsonl").read_text().splitlines()
 
 
 def test_nothing_pushed_is_no_version(pushed):
@@ -75,7 +81,7 @@ def test_identical_store_is_not_pushed_again(pushed, stores, tmp_path):
     again = push(pushed, str(copy))
     assert (again.number, again.new) == (1, False)
     assert numbers(pushed) == [1]
-    assert len(Path(pushed.directory, "history.jsonl").read_text().splitlines()) == 1
+    assert len(history(pushed)) == 1
 
 
 def test_identical_to_an_older_version_is_a_new_version(pushed, stores):
@@ -127,7 +133,7 @@ def test_rollback_is_recorded(pushed, stores):
     push(pushed, stores[1])
     pushed.rollback()
     pushed.rollback(to=1)  # already there: nothing to record
-    records = [json.loads(x) for x in Path(pushed.directory, "history.jsonl").open()]
+    records = [json.loads(x) for x in history(pushed)]
     moves = [(r["action"], r["from"], r["to"]) for r in records]
     assert moves == [("push", 0, 1), ("push", 1, 2), ("rollback", 2, 1)]
     assert set(records[0]) == {"time", "action", "from", "to", "by"}
@@ -179,7 +185,7 @@ def test_other_schema_is_refused(pushed, stores, tmp_path):
     push(pushed, stores[0])
     spec = replace(SPEC, features=(("age", "double"), ("hours", "double")))
     other = make_store(tmp_path / "other", {"": 1.0}, spec)
-    with pytest.raises(BeamfleetError, match="does not fit version 1 .* other features"):
+    with pytest.raises(BeamfleetError, match=r"does not fit version 1 .* other features"):
         push(pushed, other)
     assert numbers(pushed) == [1]
 
@@ -233,7 +239,7 @@ def test_broken_pointer_says_what_to_do_and_is_mended_by_it(pushed, stores, cont
     push(pushed, stores[1])
     Path(pushed.directory, "CURRENT").write_text(content)
     for action in (pushed.current, pushed.versions, pushed.rollback):
-        with pytest.raises(BeamfleetError, match="CURRENT is broken.* roll back to one of: 1, 2"):
+        with pytest.raises(BeamfleetError, match=r"CURRENT is broken.* roll back to one of: 1, 2"):
             action()
     assert pushed.rollback(to=1).number == 1
     assert served(pushed.current()) == 0
@@ -251,7 +257,7 @@ def test_missing_pointer(pushed, stores):
 def test_missing_version_folder(pushed, stores):
     push(pushed, stores[0])
     shutil.rmtree(push(pushed, stores[1]).path)
-    with pytest.raises(BeamfleetError, match="2 is missing or .* roll back to one of: 1"):
+    with pytest.raises(BeamfleetError, match=r"2 is missing or .* roll back to one of: 1"):
         pushed.current()
     assert pushed.rollback(to=1).number == 1
 
@@ -272,6 +278,42 @@ def test_remote_directory_is_read_only(stores):
         PushedVersions("gs://bucket/pushed").rollback()
 
 
+class _TestFileSystem(LocalFileSystem):
+    """The local disk under test://, as object stores have their own scheme."""
+
+    @classmethod
+    def scheme(cls):
+        return "test"
+
+    def join(self, base, *paths):
+        return "/".join([base, *paths])
+
+    def match(self, patterns, limits=None):
+        found = super().match([p.removeprefix("test:/") for p in patterns], limits)
+        for result in found:
+            result.metadata_list = [
+                FileMetadata(f"test:/{m.path}", m.size_in_bytes) for m in result.metadata_list
+            ]
+        return found
+
+    def exists(self, path):
+        return super().exists(path.removeprefix("test:/"))
+
+    def open(self, path, *args, **kwargs):
+        return super().open(path.removeprefix("test:/"), *args, **kwargs)
+
+
+def test_reads_and_copies_from_any_beam_filesystem(pushed, stores, tmp_path):
+    push(pushed, f"test:/{stores[0]}")
+    push(pushed, stores[1])
+    remote = PushedVersions(f"test:/{pushed.directory}")
+    assert remote.baseline_for("another candidate") == 2
+    assert numbers(remote) == [1, 2]
+    assert served(remote.current()) == 1
+    assert served(remote.version(1)) == 0
+    assert PushedVersions(f"test:/{tmp_path}/none").current() is None
+
+
 def test_file_in_the_way(pushed, stores):
     Path(pushed.directory).touch()
     with pytest.raises(BeamfleetError, match="cannot be a pushed directory"):
@@ -283,8 +325,7 @@ def test_unfinished_history_line_stays_its_own(pushed, stores):
     with Path(pushed.directory, "history.jsonl").open("a") as file:
         file.write('{"time": "2026')
     push(pushed, stores[1])
-    lines = Path(pushed.directory, "history.jsonl").read_text().splitlines()
-    assert json.loads(lines[-1])["to"] == 2
+    assert json.loads(history(pushed)[-1])["to"] == 2
 
 
 _MOVES = st.one_of(
