@@ -29,9 +29,7 @@ class Executor(base_executor.BaseExecutor):
         model = artifact_utils.get_single_instance(input_dict["model"])
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
-        payload = examples_utils.get_payload_format_string(
-            examples_utils.get_payload_format(examples)
-        )
+        payload = examples_utils.get_payload_format_string(examples)
         split = ExamplesSplit(examples.uri, exec_properties["split"], payload)
         limits: dict[str, Any] = {f.name: exec_properties.get(f.name) for f in fields(Gates)}
         report = probe(model.uri, read_batches(split), Gates(**limits))
