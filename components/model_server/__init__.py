@@ -1,4 +1,17 @@
-"""Serves entity models over the Open Inference Protocol (V2), on KServe."""
+"""Serves entity models over the Open Inference Protocol (V2), on KServe.
+
+    python -m components.model_server /models/census --port 8080
+    curl localhost:8080/v2/models/model                  names the inputs and outputs
+    curl localhost:8080/v2/models/model/infer -H 'Content-Type: application/json' -d '{"inputs": [
+        {"name": "education", "shape": [1], "datatype": "BYTES", "data": ["HS-grad"]},
+        {"name": "age", "shape": [1], "datatype": "INT64", "data": [39]}]}'
+
+A request is answered as a whole or refused as a whole, with {"error": "<one sentence>"}: 400 not a
+request that the models take, 404 no such path, 408 the body did not arrive, 413 too large, 415 not
+JSON, 422 rows without prediction (named), 500 a failure of the server (the log has it), 503 too
+many requests wait, 504 the prediction took too long. There is no login, no TLS and no gRPC: it
+listens on the loopback unless told otherwise; put a proxy before it to go further.
+"""
 
 from components.model_server.config import ServerConfig
 from components.model_server.server import serve

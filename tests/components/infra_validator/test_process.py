@@ -41,7 +41,12 @@ def test_a_killed_server_is_named_so(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_the_reason_of_a_failed_start_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     status = json.dumps({"state": "failed", "reason": "nothing there"})
-    body = f"path = sys.argv[5].partition('=')[2]\nopen(path, 'w').write({status!r})\nsys.exit(1)"
+    body = f"""
+path = sys.argv[5].partition("=")[2]
+open(path + ".new", "w").write({status!r})
+os.rename(path + ".new", path)
+sys.exit(1)
+"""
     replace_server(monkeypatch, tmp_path, body)
     with (
         running_server("store", tmp_path / "run") as server,

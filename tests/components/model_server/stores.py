@@ -10,6 +10,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from components.entity_models.codecs import encode
+from components.entity_models.layout import HEADER
 from components.entity_models.spec import ModelSpec
 from components.entity_models.store import IndexEntry, ShardWriter, commit
 
@@ -74,8 +75,8 @@ def census_store(uri: Path | str, seed: int = 0) -> str:
 
 
 def tamper(uri: str) -> None:
-    """Flips the last byte of the only shard."""
+    """Flips the first byte of the first model in the only shard, not of the fallback."""
     [shard] = Path(uri, "shards").iterdir()
     content = bytearray(shard.read_bytes())
-    content[-1] ^= 1
+    content[len(HEADER)] ^= 1
     shard.write_bytes(content)

@@ -152,11 +152,12 @@ def test_a_row_without_key_is_named(client: Client):
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_of_the_largest_size_is_read(client: Client, declared: bool):
+@pytest.mark.parametrize(("extra", "status"), [(0, 200), (1, 413)])
+def test_the_body_limit_is_exact(client: Client, declared: bool, extra: int, status: int):
     text = json.dumps(GOOD).encode()
-    body = text + b" " * (8 * 1024 * 1024 - len(text))
+    body = text + b" " * (8 * 1024 * 1024 - len(text) + extra)
     content = body if declared else iter([body[: 1 << 20], body[1 << 20 :]])
-    assert client.call("POST", INFER, content, JSON).status == 200
+    assert client.call("POST", INFER, content, JSON).status == status
 
 
 def test_an_endless_body_is_cut_off(client: Client, server: ServerProcess):
