@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import BeamfleetError
+from pipelines.lock import is_held
 
 DATABASE = "metadata.db"
-_ERROR = "error"
-_FAILING = {"FAILED": "failed", "CANCELED": "stopped", "RUNNING": "running", "NEW": "running"}
+_ERROR, _STATE = "error", "state"
+_STATES = {"COMPLETE": "done", "CACHED": "cached", "FAILED": "failed", "CANCELED": "stopped"}
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,10 @@ class Run:
     run_id: str
     pipeline: str
     root: str
+    state: str
+    """done, failed, stopped (by the user or killed) or running."""
     nodes: tuple[Node, ...]
     """In the order in which they started."""
-
-    @property
-    def state(self) -> str:
-        """failed, stopped or running if a node is, else done."""
-        states = {node.state for node in self.nodes}
-        for state in ("failed", "stopped", "running"):
-            if state in states:
-                return state
-        return "done"
 
     @property
     def started(self) -> float:
@@ -101,27 +95,31 @@ def read_run(root: Path, run_id: str) -> Run:
     )
 
 
-def close_open_executions(root: Path, state: str, error: str) -> None:
-    """Gives executions that nobody works on any more their end: a killed run leaves RUNNING ones.
+def close_runs(root: Path, state: str, error: str = "") -> None:
+    """Gives runs and executions that are open their end: a killed process leaves them open.
 
     Only for the process that holds the root's lock.
 
     Args:
       root: Root of the runs.
-      state: "FAILED" or "CANCELED".
+      state: "done", "failed" or "stopped".
       error: Why; `beamfleet show` prints it.
     """
     if not (root / DATABASE).exists():
         return
     from ml_metadata.proto import metadata_store_pb2
 
+    value = metadata_store_pb2.Execution.State.Value("FAILED" if state == "failed" else "CANCELED")
     with _store(root) as store:
-        left = [e for e in store.get_executions() if _state_name(e) in ("RUNNING", "NEW")]
-        for execution in left:
-            execution.last_known_state = metadata_store_pb2.Execution.State.Value(state)
+        executions = [e for e in store.get_executions() if _state_name(e) not in _STATES]
+        for execution in executions:
+            execution.last_known_state = value
             execution.custom_properties[_ERROR].string_value = error
-        if left:
-            store.put_executions(left)
+        store.put_executions(executions)
+        runs = [r for r in store.get_contexts_by_type("pipeline_run") if not _noted(r, _STATE)]
+        for run in runs:
+            run.custom_properties[_STATE].string_value = state
+        store.put_contexts(runs)
 
 
 def note_error(root: Path, run_id: str, node: str, error: str) -> None:
@@ -159,7 +157,9 @@ def _store(root: Path) -> Iterator[Any]:
 def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
     executions = store.get_executions_by_context(context.id)
     artifacts = _outputs(store, executions) if with_outputs else {}
-    nodes = [_node(store, execution, artifacts.get(execution.id, ())) for execution in executions]
+    # A killed process could not say that it ended; the lock knows.
+    unfinished = "running" if is_held(root) else "stopped"
+    nodes = [_node(store, e, artifacts.get(e.id, ()), unfinished) for e in executions]
     pipelines = [
         c.name
         for e in executions[:1]
@@ -167,22 +167,26 @@ def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
         if c.type == "pipeline"
     ]
     ordered = tuple(sorted(nodes, key=lambda node: node.started))
-    return Run(context.name, pipelines[0] if pipelines else "", str(root), ordered)
+    state = _noted(context, _STATE) or unfinished
+    return Run(context.name, pipelines[0] if pipelines else "", str(root), state, ordered)
 
 
-def _node(store: Any, execution: Any, outputs: tuple[Artifact, ...]) -> Node:
-    state = _state_name(execution)
+def _node(store: Any, execution: Any, outputs: tuple[Artifact, ...], unfinished: str) -> Node:
     started, ended = execution.create_time_since_epoch, execution.last_update_time_since_epoch
     return Node(
         name=_node_name(store, execution),
-        state=_FAILING.get(state, "cached" if state == "CACHED" else "done"),
+        state=_STATES.get(_state_name(execution), unfinished),
         started=started / 1000,
         seconds=(ended - started) / 1000,
         outputs=outputs,
-        error=execution.custom_properties[_ERROR].string_value
-        if _ERROR in execution.custom_properties
-        else "",
+        error=_noted(execution, _ERROR),
     )
+
+
+def _noted(thing: Any, name: str) -> str:
+    """A word of ours on an execution or a context; empty if there is none."""
+    known = thing.custom_properties
+    return str(known[name].string_value) if name in known else ""
 
 
 def _state_name(execution: Any) -> str:

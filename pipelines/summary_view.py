@@ -33,7 +33,7 @@ def show_summary(summary: Summary, console: "Console") -> None:
 
 def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     style = STATE_STYLES[summary.state]
-    cached = f", {len(summary.cached)} nodes from the cache" if summary.cached else ""
+    cached = f", {_plural(len(summary.cached), 'node')} from the cache" if summary.cached else ""
     yield "run", f"{summary.run} [{style}]{summary.state}[/] in {duration(summary.seconds)}{cached}"
     if summary.examples:
         yield "rows", _rows(summary.examples)
@@ -176,6 +176,10 @@ def _figure(value: float | None) -> str:
 
 def _number(value: int) -> str:
     return f"{value:,}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _escaped(text: str) -> str:

@@ -47,15 +47,16 @@ def main(arguments: argparse.Namespace) -> int:
 def _run(pipeline: Pipeline, arguments: argparse.Namespace, interruption: _Interruption) -> int:
     run_id = runner.new_run_id(pipeline.root)
     log = pipeline.root / "logs" / f"{run_id}.log"
-    metadata.close_open_executions(pipeline.root, "CANCELED", "the process was killed")
+    metadata.close_runs(pipeline.root, "stopped", "the process was killed")
     started = time.monotonic()
     try:
         with output_to(log) as terminal:
-            _execute(pipeline, run_id, arguments, terminal)
-    except (KeyboardInterrupt, BeamfleetError) as error:
-        if interruption.number:
-            _stop(pipeline.root, log, interruption.number)
+            _execute(pipeline, run_id, arguments, terminal, interruption)
+    except KeyboardInterrupt:
+        _stop(pipeline.root, log, interruption.number)
+    except BeamfleetError as error:
         raise BeamfleetError(f"{error}\nlog: {log}") from error
+    metadata.close_runs(pipeline.root, "done")
     return _report(pipeline, run_id, arguments, time.monotonic() - started)
 
 
@@ -64,7 +65,7 @@ def _stop(root: Path, log: Path, number: int) -> NoReturn:
     for again in _SIGNALS:
         signal.signal(again, signal.SIG_IGN)  # a second Ctrl-C must not stop the tidying
     _stop_children()
-    metadata.close_open_executions(root, "CANCELED", "stopped by the user")
+    metadata.close_runs(root, "stopped", "stopped by the user")
     print(
         f"\nbeamfleet: stopped; nothing half-done is visible, the next run goes on\nlog: {log}",
         file=sys.stderr,
@@ -74,7 +75,11 @@ def _stop(root: Path, log: Path, number: int) -> NoReturn:
 
 
 def _execute(
-    pipeline: Pipeline, run_id: str, arguments: argparse.Namespace, terminal: TextIO
+    pipeline: Pipeline,
+    run_id: str,
+    arguments: argparse.Namespace,
+    terminal: TextIO,
+    interruption: _Interruption,
 ) -> None:
     title = f"{pipeline.name} {run_id}"
     with progress_on(terminal, title, silent=arguments.json) as progress:
@@ -82,6 +87,8 @@ def _execute(
         try:
             runner.run(pipeline.build(), run_id, arguments.orchestrator, progress)
         except Exception as error:
+            if interruption.number:
+                raise KeyboardInterrupt from error
             _note(pipeline.root, run_id, error)
             raise _for_the_user(error) from error
 
@@ -104,9 +111,9 @@ def _note(root: Path, run_id: str, error: Exception) -> None:
     """Leaves the reason in ML Metadata; a driver that failed leaves its execution open."""
     from pipelines.launching import NodeFailedError, reason_of
 
-    metadata.close_open_executions(root, "FAILED", reason_of(error))
     if isinstance(error, NodeFailedError):
         metadata.note_error(root, run_id, error.node, error.reason)
+    metadata.close_runs(root, "failed", reason_of(error))
 
 
 def _for_the_user(error: Exception) -> BeamfleetError:

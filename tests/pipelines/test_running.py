@@ -127,7 +127,9 @@ def put_run(store, run_id: str, states: dict[str, str]) -> None:
 
 def test_runs_and_their_states_are_read_back(tmp_path, store):
     put_run(store, "run-1", {"ExampleGen": "COMPLETE", "Trainer": "CACHED"})
+    metadata.close_runs(tmp_path, "done")
     put_run(store, "run-2", {"ExampleGen": "COMPLETE", "Trainer": "FAILED"})
+    metadata.close_runs(tmp_path, "failed")
     first, second = metadata.read_runs(tmp_path)
     assert (first.run_id, first.pipeline, first.state) == ("run-1", "shop", "done")
     assert [(node.name, node.state) for node in first.nodes] == [
@@ -141,8 +143,10 @@ def test_runs_and_their_states_are_read_back(tmp_path, store):
 
 def test_executions_that_a_killed_run_left_open_are_closed(tmp_path, store):
     put_run(store, "run-1", {"ExampleGen": "COMPLETE", "Trainer": "RUNNING"})
-    assert metadata.read_run(tmp_path, "run-1").state == "running"
-    metadata.close_open_executions(tmp_path, "CANCELED", "the process was killed")
+    with only_run_on(tmp_path):
+        assert metadata.read_run(tmp_path, "run-1").state == "running"
+    assert metadata.read_run(tmp_path, "run-1").state == "stopped"
+    metadata.close_runs(tmp_path, "stopped", "the process was killed")
     run = metadata.read_run(tmp_path, "run-1")
     assert run.state == "stopped"
     assert [node.error for node in run.nodes] == ["", "the process was killed"]

@@ -65,7 +65,7 @@ def make_run(tmp_path):
         }  # fmt: skip
         nodes = tuple(Node(n, state, 100.0 + i, 1.0, made) for i, (n, made) in
                       enumerate(outputs.items()))  # fmt: skip
-        return Run("20250101-000000", "shop", str(tmp_path), nodes)
+        return Run("20250101-000000", "shop", str(tmp_path), "done", nodes)
 
     return make
 
@@ -144,6 +144,6 @@ def test_cached_nodes_are_counted_and_json_is_plain(make_run):
 
 def test_a_run_with_few_nodes_has_few_lines():
     node = Node("ExampleGen", "failed", 1.0, 2.0)
-    text = shown(summarise(Run("r", "shop", "/root", (node,))))
+    text = shown(summarise(Run("r", "shop", "/root", "failed", (node,))))
     assert "failed" in text
     assert "serving" not in text
