@@ -57,7 +57,7 @@ def choose(
     sources = []
     for entity, name in sorted(serves.items()):
         store = stores.get(name)
-        entry = store.entry(entity) if store else None
+        entry = store.entry(entity) if store is not None else None
         if store is not None and entry is not None:
             sources.append(Source(store, entry))
     store = stores[fallback]

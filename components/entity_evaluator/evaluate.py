@@ -103,7 +103,7 @@ class _Evaluation:
         self._task, self._config, self._make_pipeline = task, config, make_pipeline
         self._candidate = EntityModels(task.candidate_uri)
         self._pushed = EntityModels(task.pushed_uri) if task.pushed_uri else None
-        if self._pushed:
+        if self._pushed is not None:
             check_same_spec(self._candidate, self._pushed)
         self._spec = self._candidate.spec
         self._metrics = config.metrics_for(self._spec.task)
