@@ -34,6 +34,11 @@ _GIVEN_BY: Mapping[str, tuple[type[Step], ...]] = {
     SCHEMA: (steps.InferSchema, steps.WithSchema),
     "models": (steps.TrainPerEntity,),
 }
+_SPLITS: tuple[tuple[type[Step], str], ...] = (
+    (steps.TrainPerEntity, "train"),
+    (steps.Evaluate, "eval"),
+    (steps.InfraValidate, "eval"),
+)
 _ADVICE = {
     EXAMPLES: ".from_csv(path) (or .from_parquet, .from_tfrecord, .with_examples)",
     "statistics": ".generate_statistics()",
@@ -68,7 +73,7 @@ def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
     if not isinstance(read, steps.ReadExamples):
         return  # another component's splits are known only when it runs
     made = read.config.splits.names
-    for kind, split in ((steps.TrainPerEntity, "train"), (steps.Evaluate, "eval")):
+    for kind, split in _SPLITS:
         if kind in recorded and split not in made:
             raise BeamfleetError(
                 f"pipeline {name!r}: {method_name(kind)}() reads split {split!r}, but the examples "

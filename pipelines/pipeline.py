@@ -172,6 +172,7 @@ class Pipeline:
         fairness: Sequence[str] | None = None,
         confidence: float | None = None,
         min_eval_rows: int | None = None,
+        positive_label: str | None = None,
     ) -> "Pipeline":
         """Evaluates on the split `eval` and blesses entity by entity.
 
@@ -184,6 +185,7 @@ class Pipeline:
             fairness=fairness,
             confidence=confidence,
             min_eval_rows=min_eval_rows,
+            positive_label=positive_label,
         )
         EvaluationConfig.from_dict(options)  # refuses nonsense
         return self._record(steps.Evaluate(options))

@@ -12,13 +12,6 @@ from pipelines.pipeline import Pipeline, from_csv
 TRAIN = "tests.pipelines.functions.train_fn"
 
 
-@pytest.fixture
-def rows(tmp_path: Path) -> Path:
-    file = tmp_path / "rows.csv"
-    file.write_text("shop,price,sales\na,1,2\n")
-    return file
-
-
 def trained(pipeline: Pipeline, train_fn: str = TRAIN) -> Pipeline:
     return pipeline.train_per_entity(train_fn, entity="shop", label="sales", task="regression")
 
