@@ -1,7 +1,7 @@
 """Checks what compiled code trusts, so that a changed file is an error and never a crash.
 
-scikit-learn checks its input, not its own fitted attributes: a node that points outside the tree, or
-a one-hot column beyond the declared width, would read or write foreign memory.
+scikit-learn checks its input, not its own fitted attributes: a node that points outside the tree,
+or a one-hot column beyond the declared width, would read or write foreign memory.
 """
 
 from collections.abc import Callable, Mapping
@@ -55,6 +55,7 @@ def make_tree(
       max_depth: depth of the deepest leaf.
       columns: (nodes,) for each field of scikit-learn's node.
       values: (nodes, outputs, classes) float64.
+
     Raises:
       ValueError: an index points outside, or a walk might not end.
     """
@@ -114,6 +115,7 @@ def check_walk(left: _Array, right: _Array, feature: _Array, inner: _Array, feat
       feature: (nodes,) what the node splits on.
       inner: (nodes,) whether it has children at all.
       features: number of features.
+
     Raises:
       ValueError: a child lies outside or before its parent, or a feature outside.
     """

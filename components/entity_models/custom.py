@@ -14,7 +14,6 @@ class CustomModel(ABC):
     come from anyone and must not execute them: no pickle, no eval.
 
     Example:
-
         class Mean(CustomModel):
             def __init__(self, value: float) -> None:
                 self.value = value

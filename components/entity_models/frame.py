@@ -18,6 +18,7 @@ def to_frame(table: pa.Table | pa.RecordBatch, spec: ModelSpec) -> pd.DataFrame:
     Returns:
       (rows, features): words as object (None where missing), int64 as int64 (float64 with NaN where
       one is missing), double as float64 (NaN where missing).
+
     Raises:
       BeamfleetError: a column is missing or its values do not fit the type in the spec.
     """

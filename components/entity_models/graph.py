@@ -8,7 +8,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -116,7 +116,9 @@ class _Writer:
             items = [self.node(item, f"{path}[...]") for item in value.ravel().tolist()]
             return ["A", list(value.shape), items]
         value = value.astype(value.dtype.newbyteorder("<"), copy=False)
-        order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        order: Literal["F", "C"] = (
+            "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        )
         code = allowed.dtype_code(value.dtype, path)
         self.blobs.append(value.tobytes(order=order))
         return ["a", code, list(value.shape), order]
@@ -132,7 +134,7 @@ class _Writer:
         raise _unknown(value, path)
 
     def _dtype(self, value: np.dtype[Any], path: str) -> Any:
-        return ["D", "O" if value == object else allowed.dtype_code(value, path)]
+        return ["D", "O" if value.hasobject else allowed.dtype_code(value, path)]
 
     def _ufunc(self, value: np.ufunc, path: str) -> Any:
         if allowed.UFUNCS.get(value.__name__) is not value:

@@ -15,6 +15,7 @@ def entity_keys(table: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> pa.
     Returns:
       (rows,) string array: the value as text for one column, a JSON array of texts for several;
       null where any part is missing.
+
     Raises:
       BeamfleetError: the table lacks a column.
     """

@@ -14,8 +14,17 @@ _HEAD_KEYS = frozenset(
     {"version", "num_class", "num_tree_per_iteration", "label_index", "max_feature_idx"}
     | {"objective", "feature_names", "feature_infos", "monotone_constraints", "average_output"}
 )
-_INNER_KEYS = ("split_feature", "split_gain", "threshold", "decision_type", "left_child")
-_INNER_KEYS += ("right_child", "internal_value", "internal_weight", "internal_count")
+_INNER_KEYS = (
+    "split_feature",
+    "split_gain",
+    "threshold",
+    "decision_type",
+    "left_child",
+    "right_child",
+    "internal_value",
+    "internal_weight",
+    "internal_count",
+)
 _LEAF_KEYS = ("leaf_value", "leaf_weight", "leaf_count")
 
 
@@ -100,7 +109,7 @@ def _check(text: str) -> None:
     if (
         head_lines[0] != "tree"
         or not head.keys() <= _HEAD_KEYS
-        or "end of trees" != blocks[-1].strip()
+        or blocks[-1].strip() != "end of trees"
     ):
         raise ValueError("head")
     features = int(head["max_feature_idx"]) + 1
@@ -148,9 +157,11 @@ def _check_nodes(tree: dict[str, str], leaves: int, features: int) -> None:
         raise ValueError("native categories")
     # A leaf is the complement of its number: put the leaves behind the inner nodes.
     inner = np.arange(2 * leaves - 1) < leaves - 1
-    children = [np.where(child < 0, leaves - 1 + ~child, child) for child in (left, right)]
-    padded = [np.append(column, np.zeros(leaves, dtype=np.int64)) for column in (*children, split)]
-    check_walk(*padded, inner, features)
+    none = np.zeros(leaves, dtype=np.int64)
+    left, right = (np.where(child < 0, leaves - 1 + ~child, child) for child in (left, right))
+    check_walk(
+        np.append(left, none), np.append(right, none), np.append(split, none), inner, features
+    )
 
 
 def _numbers(text: str) -> np.ndarray[Any, Any]:

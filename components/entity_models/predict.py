@@ -22,10 +22,12 @@ def predict(models: EntityModels, table: pa.Table, *, only: str | None = None) -
       models: the opened store.
       table: feature and entity columns, more are allowed.
       only: "fallback" has the fallback predict every row.
+
     Returns:
       One row for each row of `table`, in its order: entity (string), prediction (class or double),
       probabilities (list<double> aligned to `spec.classes`; null for regression and for models
       without them), fallback (bool), error (string, null if fine).
+
     Raises:
       BeamfleetError: a column is missing or has the wrong type, or the store was changed.
     """

@@ -9,6 +9,11 @@ import pyarrow as pa
 from components.entity_models.spec import ModelSpec
 from components.errors import BeamfleetError
 
+_MOST_PROBABLE = frozenset(
+    {f"sklearn.tree._classes.{name}TreeClassifier" for name in ("Decision", "Extra")}
+    | {f"sklearn.ensemble._forest.{name}Classifier" for name in ("RandomForest", "ExtraTrees")}
+    | {"lightgbm.sklearn.LGBMClassifier", "components.entity_models.prepared.PreparedModel"}
+)
 RESULT_COLUMNS = ("entity", "prediction", "probabilities", "fallback", "error")
 
 
@@ -112,12 +117,22 @@ def _classify(
     _check_length(scores, rows)
     if scores.shape != (len(rows), len(known)):
         raise BeamfleetError(f"probabilities of shape {scores.shape} for {len(known)} classes")
-    results.codes[rows] = _codes_of(results, model.predict(features), rows)
+    if _predicts_most_probable(model):
+        results.codes[rows] = known[scores.argmax(axis=1)]
+    else:
+        results.codes[rows] = _codes_of(results, model.predict(features), rows)
     results.probabilities[np.ix_(rows, known)] = scores
     results.has_probabilities[rows] = True
     finite = np.isfinite(scores).all(axis=1)
     if not finite.all():
         results.fail(rows[~finite], "the probabilities are not finite")
+
+
+def _predicts_most_probable(model: Any) -> bool:
+    """Whether `predict` is by definition the argmax of `predict_proba`: one call does for both."""
+    while hasattr(model, "steps"):
+        model = model.steps[-1][1]
+    return f"{type(model).__module__}.{type(model).__qualname__}" in _MOST_PROBABLE
 
 
 def _class_positions(results: Results, classes: Any) -> np.ndarray[Any, Any]:

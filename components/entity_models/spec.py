@@ -1,6 +1,7 @@
 """What every model of one store has in common."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class ModelSpec:
             len({type(value) for value in self.classes}) > 1
         ):
             raise BeamfleetError(f"classes must be all words or all integers: {self.classes}")
-        if list(self.classes) != sorted(set(self.classes)):
+        if any(a >= b for a, b in itertools.pairwise(self.classes)):  # type: ignore[operator]
             raise BeamfleetError(f"classes must be sorted and distinct: {self.classes}")
 
     def fingerprint(self) -> str:

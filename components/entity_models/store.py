@@ -121,6 +121,7 @@ class EntityModels:
 
         Returns:
           The model, and whether it is the fallback (unseen, too small or failed entity).
+
         Raises:
           BeamfleetError: there is neither a model for the entity nor a fallback, or the payload was
             changed.

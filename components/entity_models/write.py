@@ -33,7 +33,6 @@ class ShardWriter:
     """Packs payloads into one shard file, which appears whole when it is closed.
 
     Example:
-
         writer = ShardWriter(uri, shard=7, shards=64)
         writer.add(IndexEntry(kind="entity", entity="HS-grad", status="trained", rows=120,
                               framework="sklearn"), payload)
@@ -87,6 +86,7 @@ def commit(
       spec: what the models have in common.
       entries: all rows of the index, as `ShardWriter.close` gave them, in any order.
       counts: whatever the writer counted (rows_in, entities_trained ...).
+
     Raises:
       BeamfleetError: an entity comes twice, or the folder already holds a store.
     """

@@ -29,8 +29,8 @@ def encode(model: Any) -> bytes:
         _check(json.loads(content))
     except (KeyError, ValueError) as error:
         raise BeamfleetError(
-            f"cannot save this XGBoost model ({error}): only tree boosters that split by number are "
-            "supported; encode words before"
+            f"cannot save this XGBoost model ({error}): only tree boosters that split by number "
+            "are supported; encode words before"
         ) from error
     return graph.encode(
         {"kind": kind, "missing": getattr(model, "missing", None), "model": content}
