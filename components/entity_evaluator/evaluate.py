@@ -3,14 +3,13 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
+from components.entity_evaluator.assemble import check_agreement, contest_of, served
 from components.entity_evaluator.compose import (
     Source,
     check_same_spec,
@@ -19,9 +18,9 @@ from components.entity_evaluator.compose import (
     write_store,
 )
 from components.entity_evaluator.config import EvaluationConfig
-from components.entity_evaluator.contest import HELD, NEW, NONE, REFRESH, Contest, compare
+from components.entity_evaluator.contest import Contest, compare
 from components.entity_evaluator.gate import Overall, objections
-from components.entity_evaluator.metrics import Groups, Outcomes, all_failed, merge, row_losses
+from components.entity_evaluator.metrics import Groups, Outcomes
 from components.entity_evaluator.predictions import Pass, PredictScores, WriteScores
 from components.entity_evaluator.scores import EvaluatedRows, ScoreColumns, read_scores
 from components.entity_evaluator.slices import AnalyzeSlices
@@ -114,50 +113,47 @@ class _Evaluation:
     def run(self) -> EvaluationResult:
         rows = self._predict_apart()
         fallback_from, fallback = self._choose_fallback(rows)
-        contest = _contest(self._candidate, self._pushed, rows, fallback, self._metric)
+        contest = contest_of(self._candidate, self._pushed, rows, fallback, self._metric)
         verdicts = decide(contest, self._config)
-        composed = _served(contest, verdicts)
-        table = entity_table(
-            contest,
-            verdicts,
-            composed,
-            [_trained(self._candidate, entity) for entity in contest.entities],
-            self._metrics,
-            [str(name) for name in self._spec.classes],
-        )
+        composed = served(contest, verdicts)
+        table = self._entity_table(contest, verdicts, composed)
         serves = dict(zip(contest.entities, verdicts.serves, strict=True))
         sources = choose(self._candidate, self._pushed, serves, fallback_from)
         unchanged = is_unchanged(sources, self._pushed)
+        # The same models keep their index too, so that the store is the same byte for byte.
         self._compose(sources, {} if unchanged else metrics_json(table, self._metrics))
         whole = self._predict_whole()
-        _check_agreement(rows, composed, whole, contest)
-        _write_table(table, f"{self._task.evaluation_uri}/{ENTITIES_FILE}")
-        groups = fairness_table(
-            whole.outcomes["composed"],
-            whole.extra,
-            self._config.fairness,
-            self._config.min_eval_rows,
-        )
-        _write_table(groups, f"{self._task.evaluation_uri}/{FAIRNESS_FILE}")
+        check_agreement(rows, composed, whole, contest.metric)
+        self._write_tables(table, whole)
         overall = Overall(
-            composed,
-            contest.fallback,
-            contest.pushed,
-            self._metric,
-            self._metrics,
-            whole.errors.get("composed", ""),
+            composed=composed,
+            fallback=contest.fallback,
+            pushed=contest.pushed,
+            metric=self._metric,
+            metrics=self._metrics,
+            error=whole.errors.get("composed", ""),
         )
+        counts = {f"entities_{verdict}": verdicts.count(verdict) for verdict in _VERDICTS}
+        failed = int(composed.failed.sum())
         return EvaluationResult(
             objections=objections(overall, self._config),
             unchanged=unchanged,
-            counts={
-                **{f"entities_{v}": verdicts.count(v) for v in _VERDICTS},
-                **rows.counts,
-                "rows_failed": int(composed.failed.sum()),
-            },
+            counts={**counts, **rows.counts, "rows_failed": failed},
             overall=_without_nan(overall.values()) if rows.counts["rows_evaluated"] else {},
             notes=_notes(rows, fallback_from),
         )
+
+    def _entity_table(self, contest: Contest, verdicts: Verdicts, composed: Outcomes) -> pa.Table:
+        has_own = [_trained(self._candidate, entity) for entity in contest.entities]
+        names = [str(name) for name in self._spec.classes]
+        return entity_table(contest, verdicts, composed, has_own, self._metrics, names)
+
+    def _write_tables(self, table: pa.Table, whole: EvaluatedRows) -> None:
+        config, folder = self._config, self._task.evaluation_uri
+        outcomes = whole.outcomes["composed"]
+        groups = fairness_table(outcomes, whole.extra, config.fairness, config.min_eval_rows)
+        _write_table(table, f"{folder}/{ENTITIES_FILE}")
+        _write_table(groups, f"{folder}/{FAIRNESS_FILE}")
 
     def _predict_apart(self) -> EvaluatedRows:
         """Predicts every row with each model that competes."""
@@ -245,79 +241,6 @@ class _Evaluation:
         write_store(self._task.composed_uri, sources, metrics, counts)
 
 
-def _contest(
-    candidate: EntityModels,
-    pushed: EntityModels | None,
-    rows: EvaluatedRows,
-    fallback: Outcomes | None,
-    metric: str,
-) -> Contest:
-    ours = _index(candidate)
-    theirs = {e: row for e, row in _index(pushed).items() if row["status"] == "trained"}
-    entities = sorted({*rows.entities, *ours, *theirs})
-    position = {entity: i for i, entity in enumerate(entities)}
-    renumbered = np.array([position[entity] for entity in rows.entities], dtype=np.int64)
-    told = [_situation(ours.get(entity), theirs.get(entity)) for entity in entities]
-    return Contest(
-        entities=entities,
-        groups=Groups(renumbered[rows.groups.code], len(entities)),
-        own=rows.outcomes["candidate"],
-        fallback=fallback,
-        pushed=rows.outcomes.get("pushed"),
-        situation=np.array([situation for situation, _ in told], dtype=np.int64),
-        note=[note for _, note in told],
-        metric=metric,
-    )
-
-
-def _situation(ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) -> tuple[int, str]:
-    """What own models an entity has, and what the candidate's index says about it."""
-    if ours is None or ours["status"] != "trained":
-        said = f"{ours['status']}: {ours['reason']}" if ours else "entity unseen in training"
-        return (HELD if theirs else NONE), f"no own model in the candidate ({said})"
-    if theirs is None:
-        return NEW, ""
-    if ours["sha256"] == theirs["sha256"]:
-        return HELD, "unchanged"
-    return REFRESH, ""
-
-
-def _served(contest: Contest, verdicts: Verdicts) -> Outcomes:
-    """(rows,) predictions of the new version, put together from those of its parts."""
-    nothing = all_failed(contest.own)
-    choices = {
-        "candidate": contest.own,
-        "pushed": contest.pushed or nothing,
-        "fallback": contest.fallback or nothing,
-    }
-    names = list(choices)
-    which = np.array([names.index(name) for name in verdicts.serves], dtype=np.int64)
-    return merge(which[contest.groups.code], list(choices.values()))
-
-
-def _check_agreement(
-    rows: EvaluatedRows, composed: Outcomes, whole: EvaluatedRows, contest: Contest
-) -> None:
-    """The composed store must predict exactly what the verdicts were made on."""
-    expected = _losses_by_entity(rows, composed, contest.metric)
-    found = _losses_by_entity(whole, whole.outcomes["composed"], contest.metric)
-    if rows.entities != whole.entities or not np.array_equal(rows.groups.rows, whole.groups.rows):
-        raise BeamfleetError("the composed version was evaluated on other rows than its parts")
-    different = np.flatnonzero(~np.isclose(expected, found, rtol=1e-6, atol=1e-9))
-    if len(different):
-        raise BeamfleetError(
-            f"the composed version predicts entity {rows.entities[different[0]]!r} otherwise than "
-            f"the model that it was composed from ({len(different)} such entities); models whose "
-            "predictions change from call to call cannot be evaluated"
-        )
-
-
-def _losses_by_entity(
-    rows: EvaluatedRows, outcomes: Outcomes, metric: str
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return rows.groups.sum(np.nan_to_num(row_losses(outcomes, metric)))
-
-
 def _notes(rows: EvaluatedRows, fallback_from: str) -> list[str]:
     notes = []
     if unknown := rows.counts["rows_unknown_label"]:
@@ -342,14 +265,6 @@ def _check_columns(examples: ExamplesSplit, needed: tuple[str, ...]) -> None:
             f"{examples.uri}: split {examples.split!r} lacks the columns {missing} (label, slices "
             f"or fairness); it has {first.schema.names}"
         )
-
-
-def _index(store: EntityModels | None) -> dict[str, dict[str, Any]]:
-    if store is None:
-        return {}
-    columns = ["kind", "entity", "status", "reason", "sha256"]
-    rows = store.index().select(columns).to_pylist()
-    return {row["entity"]: row for row in rows if row["kind"] == "entity"}
 
 
 def _trained(store: EntityModels, entity: str) -> bool:
