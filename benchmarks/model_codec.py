@@ -17,7 +17,9 @@ one is about three times faster: 0.10 ms to load `tree` with ours, 0.045 with un
 
 So ours costs a quarter of a millisecond more a model than pickle, where one prediction call costs
 1 to 2 ms, takes 2.7 to 4.3 times less room, and needs no list of callables that must withstand any
-argument. Why not pickle: the allow-list has to hold against calls with hostile arguments (REDUCE), state set
+argument.
+
+Why not pickle: the allow-list has to hold against calls with hostile arguments (REDUCE), state set
 on classes (BUILD), dotted names, and allocations of the pickle machine itself; and the padding of
 scikit-learn's tree nodes and the identity of strings make equal models differ in bytes. Ours names
 classes of a list and gives their attributes as data; it calls nothing that a payload chooses.
