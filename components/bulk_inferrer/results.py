@@ -1,7 +1,7 @@
 """Parts predicted rows into results and dead letters."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +44,14 @@ class Layout:
 
 def part(
     pair: tuple[pa.Table, pa.Table], layout: Layout, shards: int
-) -> Iterator[tuple[tuple[str, int], pa.Table]]:
-    """Cuts (input, predictions) into ((PREDICTIONS or DEAD_LETTERS, shard), rows).
+) -> Iterator[tuple[tuple[str, int], bytes]]:
+    """Cuts (input, predictions) into ((PREDICTIONS or DEAD_LETTERS, shard), rows as Arrow IPC).
 
     All rows of an entity are in the same shard.
     """
     table, predicted = pair
+    place = table.schema.get_field_index(FILE)
+    table = table.set_column(place, FILE, table.column(FILE).cast(pa.string()))
     numbers = _shard_numbers(predicted.column("entity"), shards)
     failed = pc.is_valid(predicted.column("error")).to_numpy(zero_copy_only=False)
     for shard in np.unique(numbers).tolist():
@@ -57,7 +59,8 @@ def part(
             rows = pa.array(np.flatnonzero((numbers == shard) & chosen))
             if len(rows):
                 make = predictions if kind == PREDICTIONS else dead_letters
-                yield (kind, shard), make(table.take(rows), predicted.take(rows), layout)
+                cut = make(table.take(rows), predicted.take(rows), layout)
+                yield (kind, shard), _to_bytes(cut)
 
 
 def predictions(table: pa.Table, predicted: pa.Table, layout: Layout) -> pa.Table:
@@ -96,10 +99,24 @@ def dead_letters(table: pa.Table, predicted: pa.Table, layout: Layout) -> pa.Tab
     return written.append_column(_ENTITY, predicted.column("entity"))
 
 
+def joined(pieces: Iterable[bytes]) -> pa.Table:
+    """The rows of all pieces of a shard, in order."""
+    return in_order(pa.concat_tables([pa.ipc.open_stream(piece).read_all() for piece in pieces]))
+
+
 def in_order(table: pa.Table) -> pa.Table:
     """Sorts by entity and place, whatever order the rows came in, and drops the added columns."""
     keys = [(name, "ascending") for name in (_ENTITY, FILE, PLACE)]
     return table.sort_by(keys).drop_columns([_ENTITY, FILE, PLACE])
+
+
+def _to_bytes(table: pa.Table) -> bytes:
+    # Compressed, because a local runner holds what is shuffled in memory.
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
 def _shard_numbers(entities: pa.ChunkedArray, shards: int) -> np.ndarray[Any, Any]:

@@ -12,18 +12,18 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from components.bulk_inferrer.config import InferenceConfig
-from components.bulk_inferrer.results import DEAD_LETTERS, PREDICTIONS, in_order
+from components.bulk_inferrer.results import DEAD_LETTERS, PREDICTIONS, joined
 
 RETENTION = "_retention.json"
 """The underscore has Parquet readers pass it over."""
 
 
 def write_shard(
-    group: tuple[tuple[str, int], Iterable[pa.Table]], uri: str, shards: int
+    group: tuple[tuple[str, int], Iterable[bytes]], uri: str, shards: int
 ) -> dict[str, int]:
     """Writes one file of one kind and says how many rows it has."""
-    (kind, shard), tables = group
-    table = in_order(pa.concat_tables(tables))
+    (kind, shard), pieces = group
+    table = joined(pieces)
     write_table(f"{uri}/{kind}/part-{shard:05d}-of-{shards:05d}.parquet", table)
     counts = {kind: table.num_rows}
     if kind == PREDICTIONS:
