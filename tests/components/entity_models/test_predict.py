@@ -273,3 +273,10 @@ def test_ten_thousand_entities():
     result = predict(store, table)
     assert result["error"].null_count == 40_000
     assert model.calls == len(set(table["place"].to_pylist()))
+
+
+def test_a_tree_that_saw_one_class_only():
+    table = rows(50)
+    table = table.set_column(4, "label", pa.array(["yes"] * 50))
+    for row in predict(FakeStore(SPEC, {}, train(table)), table).to_pylist():
+        assert (row["prediction"], row["probabilities"]) == ("yes", [0.0, 1.0])
