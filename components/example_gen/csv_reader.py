@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import islice
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from components.errors import BeamfleetError
@@ -60,6 +61,7 @@ class CsvReader:
     def infer(self, block: CsvBlock) -> dict[str, Kind]:
         if block.unclosed_quote:
             return dict.fromkeys(self._columns, "null")
+        block = self._normalised(block)
         words, _ = self._read(block, dict.fromkeys(self._columns, _WORDS))
         return {name: kind_of_words(_distinct(words[name])) for name in self._columns}
 
@@ -74,6 +76,7 @@ class CsvReader:
             reject = Reject(block.file, block.first_line, "a quote is opened but not closed", text)
             table = self._read(replace(block, data=b""), self._fast_types(types))[0]
             return Part(table, (reject,), lambda: RowPlaces(block.file, ()))
+        block = self._normalised(block)
         try:
             table, ragged = self._read(block, self._fast_types(types))
         except pa.ArrowInvalid:  # a value does not fit its type, or is not UTF-8
@@ -84,6 +87,15 @@ class CsvReader:
             lambda: self._places(block).without({row.number - 1 for row in ragged}),
         )
 
+    def _normalised(self, block: CsvBlock) -> CsvBlock:
+        """Removes spaces before quotes, which pyarrow would not take for quotes after a space.
+
+        Without quotes that is not worth its time: the few distinct words are trimmed afterwards.
+        """
+        if b'"' not in block.data:
+            return block
+        return replace(block, data=self._quoting.without_spaces(block.data))
+
     def _parse_words(self, block: CsvBlock, types: Mapping[str, Kind]) -> Part:
         words, ragged = self._read(block, dict.fromkeys(self._columns, _WORDS))
         given = {name for name, _ in self._source.types}
@@ -93,7 +105,9 @@ class CsvReader:
     def _read(
         self, block: CsvBlock, types: Mapping[str, pa.DataType]
     ) -> tuple[pa.Table, list[pa_csv.InvalidRow]]:
-        data = self._quoting.without_spaces(block.data)
+        data, nulls = block.data, self._source.null_values
+        is_quoted = b'"' in data
+        null_words = [*nulls] if is_quoted else [*nulls, *(f" {word}" for word in nulls)]
         ragged: list[pa_csv.InvalidRow] = []
 
         def skip(row: pa_csv.InvalidRow) -> str:
@@ -110,16 +124,19 @@ class CsvReader:
             ),
             pa_csv.ParseOptions(
                 delimiter=self._source.delimiter,
-                newlines_in_values=b'"' in data,
+                newlines_in_values=is_quoted,
                 invalid_row_handler=skip,
             ),
             pa_csv.ConvertOptions(
                 column_types=types,
-                null_values=list(self._source.null_values),
+                null_values=null_words,
                 strings_can_be_null=True,
             ),
         )
-        return table, ragged
+        if is_quoted:  # its spaces are gone, but for those inside quotes
+            return table, ragged
+        columns = [_trimmed(column.combine_chunks(), nulls) for column in table.columns]
+        return pa.table(columns, names=table.column_names), ragged
 
     def _ragged_rejects(
         self, block: CsvBlock, ragged: Sequence[pa_csv.InvalidRow]
@@ -134,6 +151,7 @@ class CsvReader:
                 f"{row.expected_columns} values expected, {row.actual_columns} found",
             )
             for row in ragged
+            if row.text.strip(" ")  # a line of spaces is blank
         )
 
     def _places(self, block: CsvBlock) -> RowPlaces:
@@ -180,6 +198,24 @@ def _first_record(data: bytes, delimiter: str) -> tuple[tuple[str, ...], int]:
             ends = re.finditer(rb"\r\n|\n|\r|\Z", data)
             return tuple(record), next(islice(ends, reader.line_num - 1, None)).end()
     return (), 0
+
+
+def _trimmed(column: pa.Array, nulls: Sequence[str]) -> pa.Array:
+    """Removes leading spaces from dictionary-encoded words; those that mean null become null."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    words = column.dictionary
+    if not pc.any(pc.starts_with(words, " ")).as_py():
+        return column
+    if pa.types.is_string(words.type):
+        words = pc.utf8_ltrim(words, characters=" ")
+    else:  # words of a flawed block, perhaps not valid UTF-8
+        words = pa.array([word.lstrip(b" ") for word in words.to_pylist()], pa.binary())
+    indices = column.indices
+    is_null = pc.is_in(words, pa.array(nulls, words.type))
+    if pc.any(is_null).as_py():
+        indices = pc.if_else(is_null.take(indices), None, indices)
+    return pa.DictionaryArray.from_arrays(indices, words)
 
 
 def _distinct(words: pa.ChunkedArray) -> pa.Array:

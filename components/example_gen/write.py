@@ -61,11 +61,9 @@ class ExamplesWriter:
         for name in self._names:
             FileSystems.mkdirs(f"{self._uri}/Split-{name}")
             target = f"{self._uri}/Split-{name}/{self._make.file_name}"
-            FileSystems.rename([f"{self._staging}/{name}"], [target])
+            _replace(f"{self._staging}/{name}", target)
         if self._rejects.is_used:
-            FileSystems.rename(
-                [f"{self._staging}/rejects.parquet"], [f"{self._uri}/rejects.parquet"]
-            )
+            _replace(f"{self._staging}/rejects.parquet", f"{self._uri}/rejects.parquet")
 
     def _check_schema(self, schema: pa.Schema) -> None:
         if self._schema is None:
@@ -200,6 +198,12 @@ def _for_tf_example(column: pa.DataType) -> pa.DataType:
 
 def _described(schema: pa.Schema) -> str:
     return str({field.name: str(field.type) for field in schema})
+
+
+def _replace(staged: str, target: str) -> None:
+    if FileSystems.exists(target):
+        FileSystems.delete([target])
+    FileSystems.rename([staged], [target])
 
 
 def _create(path: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from components.errors import BeamfleetError
@@ -61,6 +61,16 @@ def test_a_cut_gzip_file_is_an_error(tmp_path: Path) -> None:
 def test_utf_16_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BeamfleetError, match="UTF-16"):
         ingest_csv(tmp_path, "a,b\n1,2\n".encode("utf-16"))
+
+
+@pytest.mark.parametrize("quoted", ["", '"q"'])
+def test_spaces_and_missing_values_with_and_without_quotes_elsewhere(
+    tmp_path: Path, quoted: str
+) -> None:
+    text = f"word, number,rest\n x,  1,{quoted}\n  ?, ?,{quoted}\n   \n  , ,{quoted}\n"
+    rows = ingest_csv(tmp_path, text)
+    found = [(row["word"], row["number"]) for row in rows]
+    assert found == [("x", 1), (None, None), (None, None)]
 
 
 def test_another_delimiter(tmp_path: Path) -> None:
@@ -209,6 +219,8 @@ def test_reads_what_pythons_csv_module_reads(
     body = (line_end if blank else "") + text.getvalue()
     expected = list(csv.reader(io.StringIO(body, newline=""), skipinitialspace=True))
     expected = [row for row in expected if row][1:]
+    # csv.writer leaves a lone carriage return unquoted, and csv.reader takes it for a line end.
+    assume(all(len(row) == 2 for row in expected))
     with tempfile.TemporaryDirectory() as folder:
         data = (b"\xef\xbb\xbf" if bom else b"") + body.encode()
         types = (("k", "string"), ("v", "string"))
