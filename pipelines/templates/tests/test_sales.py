@@ -6,7 +6,7 @@ from user_code.sales import train_fn
 from components.entity_trainer.examples import EntityExamples
 
 
-def test_learns_that_promotion_sells():
+def test_learns_that_promotion_sells() -> None:
     features = pd.DataFrame(
         {"weekday": ["mon", "tue"] * 20, "price": [2.0] * 40, "promotion": [0, 0, 1, 1] * 10}
     )
