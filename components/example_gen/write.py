@@ -11,6 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from components.errors import BeamfleetError
 from components.example_gen.parts import Reject
+from components.examples.whole_file import move_into_place
 
 ROW_GROUP_ROWS = 20_000
 """Least rows of a row group; readers work through a file one row group at a time."""
@@ -37,7 +38,7 @@ class ExamplesWriter:
 
     def __enter__(self) -> "ExamplesWriter":
         self._remove_staging()
-        FileSystems.mkdirs(self._staging)
+        _make_folder(self._staging)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,11 +60,11 @@ class ExamplesWriter:
         """Moves everything to its place."""
         self._close()
         for name in self._names:
-            FileSystems.mkdirs(f"{self._uri}/Split-{name}")
+            _make_folder(f"{self._uri}/Split-{name}")
             target = f"{self._uri}/Split-{name}/{self._make.file_name}"
-            _replace(f"{self._staging}/{name}", target)
+            move_into_place(f"{self._staging}/{name}", target)
         if self._rejects.is_used:
-            _replace(f"{self._staging}/rejects.parquet", f"{self._uri}/rejects.parquet")
+            move_into_place(f"{self._staging}/rejects.parquet", f"{self._uri}/rejects.parquet")
 
     def _check_schema(self, schema: pa.Schema) -> None:
         if self._schema is None:
@@ -200,10 +201,9 @@ def _described(schema: pa.Schema) -> str:
     return str({field.name: str(field.type) for field in schema})
 
 
-def _replace(staged: str, target: str) -> None:
-    if FileSystems.exists(target):
-        FileSystems.delete([target])
-    FileSystems.rename([staged], [target])
+def _make_folder(path: str) -> None:
+    if not FileSystems.exists(path):
+        FileSystems.mkdirs(path)
 
 
 def _create(path: str) -> Any:

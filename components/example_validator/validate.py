@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from components.examples.whole_file import write_whole_file
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
@@ -39,12 +38,7 @@ def validate_split(statistics_file: str, schema: "Schema", folder: str) -> "Anom
     import tensorflow_data_validation as tfdv
 
     anomalies = tfdv.validate_statistics(tfdv.load_stats_binary(statistics_file), schema)
-    FileSystems.mkdirs(folder)
-    path = f"{folder}/{ANOMALIES_FILE}"
-    staged = f"{path}.tmp"
-    with FileSystems.create(staged, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        file.write(anomalies.SerializeToString())
-    FileSystems.rename([staged], [path])
+    write_whole_file(f"{folder}/{ANOMALIES_FILE}", anomalies.SerializeToString())
     return anomalies
 
 

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit
+from components.examples.whole_file import write_whole_file
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
@@ -50,12 +50,7 @@ def compute_statistics(
 
 def write_statistics(statistics: "DatasetFeatureStatisticsList", folder: str) -> None:
     """Writes the statistics of one split where TFDV and the stock components look for them."""
-    FileSystems.mkdirs(folder)
-    path = f"{folder}/{STATISTICS_FILE}"
-    staged = f"{path}.tmp"
-    with FileSystems.create(staged, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        file.write(statistics.SerializeToString())
-    FileSystems.rename([staged], [path])
+    write_whole_file(f"{folder}/{STATISTICS_FILE}", statistics.SerializeToString())
 
 
 def _files(examples: ExamplesSplit) -> list[str]:

@@ -189,6 +189,11 @@ def test_one_empty_file_among_others_is_fine(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "out", "all") == [{"a": 1}]
 
 
+def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
+    assert ingest_csv(tmp_path, "a\n1\n") == [{"a": 1}]
+    assert ingest_csv(tmp_path, "a\n2\n") == [{"a": 2}]
+
+
 def test_given_splits(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("a\n1\n2\n")
     (tmp_path / "eval.csv").write_text("a\n0.5\n")
