@@ -83,27 +83,23 @@ class Tests:
     """Adjusted p-values, (units,) each; 1 where a question does not arise."""
 
     own_better_than_fallback: Floats
-    own_worse_than_fallback: Floats
     own_worse_than_pushed: Floats
-    pushed_worse_than_fallback: Floats
 
     @classmethod
     def of(cls, contest: Contest, units: Units) -> "Tests":
         """Tests all units; each question is one family."""
 
-        def adjusted(first: Outcomes | None, second: Outcomes | None, *asked: int) -> Floats:
+        def adjusted(first: Outcomes | None, second: Outcomes | None, asked: int) -> Floats:
             if first is None:  # a model that does not exist is better than none
                 return np.ones(units.groups.size)
             p = compare(first, second, units.groups, contest.metric)
-            return benjamini_hochberg(p, units.where(*asked))
+            return benjamini_hochberg(p, units.where(asked))
 
         own, fallback, pushed = contest.own, contest.fallback, contest.pushed
         return cls(
             own_better_than_fallback=adjusted(own, fallback, NEW),
-            own_worse_than_fallback=adjusted(fallback, own, REFRESH),
-            own_worse_than_pushed=adjusted(pushed, own, REFRESH),
             # Without a pushed version there is no unit that asks.
-            pushed_worse_than_fallback=adjusted(fallback, pushed, REFRESH, HELD),
+            own_worse_than_pushed=adjusted(pushed, own, REFRESH),
         )
 
 
@@ -160,6 +156,17 @@ def compare(first: Outcomes, second: Outcomes | None, groups: Groups, metric: st
     groups = groups.select(paired)
     difference = (second_loss - first_loss)[paired]
     return paired_t(groups.sum(difference), groups.sum(difference**2), groups.rows)
+
+
+def beats(first: Outcomes | None, second: Outcomes | None, groups: Groups, metric: str) -> Bools:
+    """(groups,) whether `first` has the smaller mean loss; true where there is nothing to compare.
+
+    Rows of a regression on which one of the two failed are left out.
+    """
+    if first is None or second is None:
+        return np.full(groups.size, second is None)
+    gain = row_losses(second, metric) - row_losses(first, metric)
+    return (groups.sum(np.nan_to_num(gain)) > 0) | (groups.rows == 0)
 
 
 def reaches(outcomes: Outcomes, groups: Groups, metric: str, bound: float) -> Floats:

@@ -1,15 +1,17 @@
 """Which model serves each entity from now on.
 
-The rule: **changing what serves an entity needs evidence; refreshing it needs the absence of
-evidence against it.** Three models compete for an entity: the candidate's own, the own one that is
+The rule: **a model of its own is earned by evidence, refreshed unless there is evidence against
+it, and lost once it is no better than the fallback.** Three models compete for an entity: the candidate's own, the own one that is
 pushed, and the fallback (the all-rows model that the new version will have).
 
 * No own model is pushed: the candidate's is *blessed* if it is significantly better than the
   fallback, else the entity gets the *fallback*.
 * An own model is pushed: the candidate's replaces it (*blessed*) unless it is significantly worse
-  than the pushed one or than the fallback; then the pushed one is *kept*. The pushed model also
-  stays where the candidate has none (too few rows, failed) or the very same one.
-* A pushed model that is significantly worse than the fallback gives way to it (*fallback*).
+  than the pushed one, or no better than the fallback; then the pushed one is *kept*. The pushed
+  model also stays where the candidate has none (too few rows, failed) or the very same one.
+* A pushed model that is no better than the fallback on these rows gives way to it (*fallback*).
+  This step needs no evidence, because the fallback is the model of most rows and of the most
+  entities, and it cannot flap: the way back needs evidence.
 * An own model that would be blessed, but does not reach a value threshold with confidence, or whose
   predictions fail too often, is *refused*: the pushed model or the fallback serves.
 
@@ -38,6 +40,7 @@ from components.entity_evaluator.contest import (
     Refusals,
     Tests,
     Units,
+    beats,
     failing,
 )
 from components.entity_evaluator.metrics import Bools, Floats, Ints, measure
@@ -102,11 +105,13 @@ def _judge(
         (tests.own_better_than_fallback <= alpha) | (contest.fallback is None)
     )
     as_good_as_pushed = (tests.own_worse_than_pushed > alpha) | pushed_fails
-    unspoilt = as_good_as_pushed & (tests.own_worse_than_fallback > alpha)
-    wanted = proven | ((situation == REFRESH) & unspoilt)
+    own_leads, pushed_leads = (
+        beats(one, contest.fallback, units.groups, contest.metric)
+        for one in (contest.own, contest.pushed)
+    )
+    wanted = proven | ((situation == REFRESH) & as_good_as_pushed & own_leads)
     own = wanted & ~refusals.refused
-    holds = (tests.pushed_worse_than_fallback > alpha) & ~pushed_fails
-    pushed = np.isin(situation, (REFRESH, HELD)) & ~own & holds
+    pushed = np.isin(situation, (REFRESH, HELD)) & ~own & pushed_leads & ~pushed_fails
     return _Outcome(
         own=own, pushed=pushed, refused=wanted & refusals.refused, pushed_fails=pushed_fails
     )
@@ -164,27 +169,26 @@ class _Words:
         if situation == REFRESH and serves == "candidate":
             why = self._against(unit, "own", "pushed", "not significantly worse", worse_than_pushed)
             return worse_than_pushed, why
+        if situation == REFRESH and worse_than_pushed <= self._config.alpha:
+            why = self._against(unit, "own", "pushed", "worse", worse_than_pushed)
+            return worse_than_pushed, why
         if serves == "fallback" and situation in (REFRESH, HELD):
-            p = float(tests.pushed_worse_than_fallback[unit])
-            return p, self._against(unit, "pushed", "fallback", "worse", p)
+            return float("nan"), self._against(unit, "pushed", "fallback", "no better")
         if situation == REFRESH:
-            if worse_than_pushed <= self._config.alpha:
-                return worse_than_pushed, self._against(
-                    unit, "own", "pushed", "worse", worse_than_pushed
-                )
-            p = float(tests.own_worse_than_fallback[unit])
-            return p, self._against(unit, "own", "fallback", "worse", p)
+            return float("nan"), self._against(unit, "own", "fallback", "no better")
         return float("nan"), ""
 
-    def _against(self, unit: int, first: str, second: str, word: str, p: float) -> str:
+    def _against(
+        self, unit: int, first: str, second: str, word: str, p: float | None = None
+    ) -> str:
         if self._rows[unit] == 0:
             return "no evaluation rows"
         if self._values[second] is None:
             return f"there is no {second} model to compare with"
+        tail = "" if p is None else f" (adjusted p {p:.2g})"
         return (
-            f"{self._contest.metric} of the {first} model {self._value(first, unit)}, of the "
-            f"{second} one {self._value(second, unit)} on {self._rows[unit]} rows: {word}, "
-            f"adjusted p {p:.2g}"
+            f"{first} {self._value(first, unit)}, {second} {self._value(second, unit)} on "
+            f"{self._rows[unit]} rows: {word}{tail}"
         )
 
     def _refusal(self, unit: int) -> str:
