@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -31,6 +32,12 @@ def test_adult_quirks(tmp_path: Path) -> None:
         {"age": 39, "workclass": "State-gov", "income": "<=50K"},
         {"age": 50, "workclass": None, "income": ">50K."},
     ]
+
+
+def test_missing_is_a_null_list_in_the_artifact(tmp_path: Path) -> None:
+    ingest_csv(tmp_path, "a,b\n1,x\n2,?\n")
+    [file] = (tmp_path / "out" / "Split-all").iterdir()
+    assert pq.read_table(file).to_pydict() == {"a": [[1], [2]], "b": [["x"], None]}
 
 
 def test_quotes_hold_commas_line_breaks_and_spaces(tmp_path: Path) -> None:
