@@ -89,7 +89,5 @@ def _flatten(name: str, column: pa.Array) -> pa.Array:
         return column.flatten()  # the usual case: no copy
     values = column.flatten()
     filled = pc.fill_null(pc.equal(lengths, 1), False)
-    positions = pc.if_else(
-        filled, pc.subtract(pc.cumulative_sum(filled.cast(pa.int64())), 1), None
-    )
+    positions = pc.if_else(filled, pc.subtract(pc.cumulative_sum(filled.cast(pa.int64())), 1), None)
     return values.take(positions)
