@@ -166,7 +166,8 @@ def beats(first: Outcomes | None, second: Outcomes | None, groups: Groups, metri
     if first is None or second is None:
         return np.full(groups.size, second is None)
     gain = row_losses(second, metric) - row_losses(first, metric)
-    return (groups.sum(np.nan_to_num(gain)) > 0) | (groups.rows == 0)
+    leads: Bools = (groups.sum(np.nan_to_num(gain)) > 0) | (groups.rows == 0)
+    return leads
 
 
 def reaches(outcomes: Outcomes, groups: Groups, metric: str, bound: float) -> Floats:

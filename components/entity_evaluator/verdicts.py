@@ -1,8 +1,9 @@
 """Which model serves each entity from now on.
 
 The rule: **a model of its own is earned by evidence, refreshed unless there is evidence against
-it, and lost once it is no better than the fallback.** Three models compete for an entity: the candidate's own, the own one that is
-pushed, and the fallback (the all-rows model that the new version will have).
+it, and lost once it is no better than the fallback.** Three models compete for an entity: the
+candidate's own, the own one that is pushed, and the fallback (the all-rows model that the new
+version will have).
 
 * No own model is pushed: the candidate's is *blessed* if it is significantly better than the
   fallback, else the entity gets the *fallback*.
