@@ -52,7 +52,8 @@ def natural_kind(stored: pa.DataType, where: str) -> Kind:
 def kind_of_words(words: pa.Array) -> Kind:
     """Returns the narrowest type of some distinct words (string or binary).
 
-    Whole numbers that do not fit 64 bits are words: as floating point they would lose digits.
+    Whole numbers that do not fit 64 bits are words: as floating point they would lose digits. So
+    are numbers with leading zeros, such as postal codes.
     """
     if len(words) == words.null_count:
         return "null"
@@ -60,6 +61,8 @@ def kind_of_words(words: pa.Array) -> Kind:
         words = _trimmed(words.cast(pa.string()))
     except pa.ArrowInvalid:
         return "string"  # not valid UTF-8; the row is rejected when it is read
+    if pc.any(pc.match_substring_regex(words, r"^-?0\d")).as_py():
+        return "string"
     if _casts(words, pa.int64()):
         return "int64"
     has_huge_whole_number = pc.any(pc.match_substring_regex(words, r"^-?\d{19,}$")).as_py()

@@ -153,6 +153,11 @@ def test_huge_whole_numbers_keep_their_digits(tmp_path: Path) -> None:
     assert rows == [{"id": "12345678901234567890"}, {"id": "1"}]
 
 
+def test_postal_codes_keep_their_zeros(tmp_path: Path) -> None:
+    rows = ingest_csv(tmp_path, "zip,n,x\n12345,0,0.5\n01234,-1,00.5\n")
+    assert rows == [{"zip": "12345", "n": 0, "x": "0.5"}, {"zip": "01234", "n": -1, "x": "00.5"}]
+
+
 def test_a_header_that_repeats_the_column_list_is_no_row(tmp_path: Path) -> None:
     assert ingest_csv(tmp_path, "a, b\n1, 2\n", columns=("a", "b")) == [{"a": 1, "b": 2}]
 
