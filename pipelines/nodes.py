@@ -8,7 +8,7 @@ from typing import Any
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline as TfxPipeline
 
-from components.example_gen.source import CsvSource, HashSplit, IngestConfig, Source
+from components.example_gen.source import HashSplit, IngestConfig
 from pipelines import steps
 from pipelines.checks import payload
 from pipelines.metadata import DATABASE
@@ -60,26 +60,9 @@ class _Graph:
 def _read_examples(graph: _Graph, step: steps.ReadExamples) -> None:
     from components.example_gen.component import ExampleGen
 
-    source = _typed(graph, step.config.source)
-    config = replace(step.config, source=source, payload=payload(graph.steps))
-    graph.add(ExampleGen(config), "ExampleGen", examples="examples")
-
-
-def _typed(graph: _Graph, source: Source, without: str = "") -> Source:
-    """Has the files read in the types of the curated schema, if there is one."""
-    schema = graph.steps.get(steps.WithSchema)
-    if not isinstance(schema, steps.WithSchema):
-        return source
-    from components.example_gen.schema_types import types_of_schema
-
-    own = dict(source.types)
-    named = source.columns if isinstance(source, CsvSource) else ()
-    types = {
-        column: kind
-        for column, kind in types_of_schema(schema.path)
-        if column != without and (not named or column in named)
-    }
-    return replace(source, types=tuple({**types, **own}.items()))
+    config = replace(step.config, payload=payload(graph.steps))
+    node = ExampleGen(config, graph.channels.get("schema"))  # only a curated one is there already
+    graph.add(node, "ExampleGen", examples="examples")
 
 
 def _given_examples(graph: _Graph, step: steps.GivenExamples) -> None:
@@ -187,11 +170,11 @@ def _bulk_infer(graph: _Graph, step: steps.BulkInfer) -> None:
     from components.bulk_inferrer.component import BulkInferrer
     from components.example_gen.component import ExampleGen
 
-    train = graph.steps[steps.TrainPerEntity]
-    label = train.config.label if isinstance(train, steps.TrainPerEntity) else ""
-    source = _typed(graph, step.source, without=label)
-    config = IngestConfig(source, UNLABELLED, clean=step.clean)
-    graph.add(ExampleGen(config), "UnlabelledExampleGen", unlabelled="examples")
+    # The schema of the training rows: what they had as a number is no word here.
+    node = ExampleGen(
+        IngestConfig(step.source, UNLABELLED, clean=step.clean), graph.channels["schema"]
+    )
+    graph.add(node, "UnlabelledExampleGen", unlabelled="examples")
     node = BulkInferrer(
         examples=graph.channels["unlabelled"],
         model=graph.channels["model"],
@@ -204,9 +187,9 @@ def _bulk_infer(graph: _Graph, step: steps.BulkInfer) -> None:
 
 # In the order of the data: what a step reads stands above it.
 _ADD: Mapping[type[Step], Callable[[_Graph, Any], None]] = {
+    steps.WithSchema: _with_schema,
     steps.ReadExamples: _read_examples,
     steps.GivenExamples: _given_examples,
-    steps.WithSchema: _with_schema,
     steps.GenerateStatistics: _generate_statistics,
     steps.InferSchema: _infer_schema,
     steps.ValidateExamples: _validate_examples,

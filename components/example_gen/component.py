@@ -11,10 +11,10 @@ from components.example_gen.source import IngestConfig
 
 
 class ExampleGenSpec(ComponentSpec):
-    """Output and parameter of ExampleGen."""
+    """Input, output and parameter of ExampleGen."""
 
     PARAMETERS = {"source": ExecutionParameter(type=str)}
-    INPUTS: dict[str, ChannelParameter] = {}
+    INPUTS = {"schema": ChannelParameter(type=standard_artifacts.Schema, optional=True)}
     OUTPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
     TYPE_ANNOTATION = Process
 
@@ -26,8 +26,11 @@ class ExampleGen(base_component.BaseComponent):
     (file, line, reason, text) if a row could not be read. The artifact's custom properties count
     the rows: rows_in = rows_rejected + rows_gap + the sum of rows_<split>.
 
-    It runs again only if a file, a span, the configuration or the code of the clean function has
-    changed: its driver puts fingerprints of them into the cache key.
+    With a schema, columns get its types: rows to predict are read as those to train on were. A
+    value that does not fit rejects its row.
+
+    It runs again only if a file, the schema, a span, the configuration or the code of the clean
+    function has changed: its driver puts fingerprints of them into the cache key.
 
     Example:
         example_gen = ExampleGen(IngestConfig(CsvSource(("data/census",), columns=COLUMNS)))
@@ -37,6 +40,13 @@ class ExampleGen(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
     DRIVER_CLASS = Driver
 
-    def __init__(self, config: IngestConfig) -> None:
+    def __init__(self, config: IngestConfig, schema: channel.BaseChannel | None = None) -> None:
+        """Makes the node.
+
+        Args:
+          config: what to read and how.
+          schema: types of the columns whose type the config leaves open.
+        """
         examples = channel.Channel(type=standard_artifacts.Examples)
-        super().__init__(spec=ExampleGenSpec(source=config.to_json(), examples=examples))
+        spec = ExampleGenSpec(source=config.to_json(), schema=schema, examples=examples)
+        super().__init__(spec=spec)

@@ -5,11 +5,13 @@ from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
-from tfx.types.artifact_utils import encode_split_names
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
 
 from components.errors import BeamfleetError
 from components.example_gen.files import InputFiles, find_files
 from components.example_gen.ingest import IngestCounts, ingest
+from components.example_gen.schema_types import types_of_schema
 from components.example_gen.source import IngestConfig
 
 _PAYLOAD_FORMAT = {"parquet": "FORMAT_PARQUET", "tf_example": "FORMAT_TF_EXAMPLE"}
@@ -27,12 +29,19 @@ class Executor(base_executor.BaseExecutor):
         [examples] = output_dict["examples"]
         config = IngestConfig.from_json(exec_properties["source"])
         files = _files_that_the_driver_saw(config, exec_properties)
-        counts = ingest(config, files, examples.uri)
-        examples.split_names = encode_split_names(list(config.splits.names))
+        counts = ingest(config, files, examples.uri, _types(input_dict))
+        examples.split_names = artifact_utils.encode_split_names(list(config.splits.names))
         examples.span = files.span or 0
         # What tfx.components.util.examples_utils.set_payload_format does; to import it costs 8 s.
         examples.set_string_custom_property("payload_format", _PAYLOAD_FORMAT[config.payload])
         _record(counts, examples)
+
+
+def _types(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:
+    if not input_dict.get("schema"):
+        return {}
+    folder = artifact_utils.get_single_uri(input_dict["schema"])
+    return types_of_schema(io_utils.get_only_uri_in_dir(folder))
 
 
 def _files_that_the_driver_saw(config: IngestConfig, exec_properties: dict[str, Any]) -> InputFiles:

@@ -1,7 +1,7 @@
 """Ingests rows: reads, types, cleans, splits and writes them, block by block."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from components.errors import BeamfleetError
@@ -47,27 +47,35 @@ class IngestCounts:
             self.splits[split] += table.num_rows
 
 
-def ingest(config: IngestConfig, files: InputFiles, uri: str) -> IngestCounts:
+def ingest(
+    config: IngestConfig, files: InputFiles, uri: str, schema: Mapping[str, str] | None = None
+) -> IngestCounts:
     """Writes an Examples artifact; nothing is visible in it until all of it is written.
 
     Args:
       config: what to read and how to split it.
       files: the files, from `find_files(config)`.
       uri: folder of the artifact, on any Beam filesystem.
+      schema: column -> "string" | "int64" | "double", for the columns whose type the config leaves
+        open; columns that the files do not have are ignored.
 
     Raises:
       BeamfleetError: a file cannot be read, there is no row, or too many rows were rejected.
     """
     reader = _make_reader(config.source)
+    # A guess from the first rows nearly always holds, and saves reading everything twice.
+    types = _infer_from_first_rows(reader, config, files)
+    promised: dict[str, Any] = dict(schema or {})
+    if promised and not config.clean:  # else it is what cleaning leaves that the schema types
+        config = _typed(config, {n: k for n, k in promised.items() if n in types})
+        reader, promised = _make_reader(config.source), {}
     given: dict[str, Any] = dict(config.source.types)
     try:
-        # A guess from the first rows nearly always holds, and saves reading everything twice.
-        types = _infer_from_first_rows(reader, config, files)
-        return _ingest_as({**types, **given}, reader, config, files, uri)
+        return _ingest_as({**types, **given}, promised, reader, config, files, uri)
     except TypesDiffer:
         types = _infer_from_all_rows(reader, config, files)
     try:
-        return _ingest_as({**types, **given}, reader, config, files, uri)
+        return _ingest_as({**types, **given}, promised, reader, config, files, uri)
     except TypesDiffer:
         raise BeamfleetError(f"{files.main} changed while they were read; run again") from None
 
@@ -109,10 +117,21 @@ def _infer_from_all_rows(
     return types
 
 
+def _typed(config: IngestConfig, types: Mapping[str, Kind]) -> IngestConfig:
+    """Gives a type to columns whose type the configuration leaves open."""
+    merged = {**types, **dict(config.source.types)}
+    return replace(config, source=replace(config.source, types=tuple(merged.items())))
+
+
 def _ingest_as(
-    types: Mapping[str, Kind], reader: Reader, config: IngestConfig, files: InputFiles, uri: str
+    types: Mapping[str, Kind],
+    cleaned_types: Mapping[str, Kind],
+    reader: Reader,
+    config: IngestConfig,
+    files: InputFiles,
+    uri: str,
 ) -> IngestCounts:
-    prepare = RowPreparation(reader, config, types)
+    prepare = RowPreparation(reader, config, types, cleaned_types)
     counts = IngestCounts(dict.fromkeys(config.splits.names, 0))
     with ExamplesWriter(uri, config.splits.names, config.payload) as writer:
         for rows in map_in_order(prepare, _blocks(reader, config, files)):

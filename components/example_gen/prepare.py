@@ -1,7 +1,7 @@
 """Turns one block of a source into the rows of each split."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from components.errors import BeamfleetError
 from components.example_gen.column_types import Kind, convert, natural_kind
-from components.example_gen.parts import Part, Reader, Reject
+from components.example_gen.parts import Part, Reader, Reject, natural_kinds, typed_part
 from components.example_gen.source import GivenSplit, IngestConfig
 from components.example_gen.splits import GAP, NO_TIME, split_rows
 from components.user_function import load_function
@@ -29,16 +29,26 @@ class PreparedRows:
 class RowPreparation:
     """Function from (split or "", block) to PreparedRows; safe to call from many threads."""
 
-    def __init__(self, reader: Reader, config: IngestConfig, types: Mapping[str, Kind]) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        config: IngestConfig,
+        types: Mapping[str, Kind],
+        cleaned_types: Mapping[str, Kind],
+    ) -> None:
+        """Takes the types to read in, and those that cleaned columns have to have."""
         self._reader = reader
         self._config = config
         self._types = types
+        self._cleaned_types = cleaned_types
         self._clean = load_function(config.clean) if config.clean else None
 
     def __call__(self, item: tuple[str, Any]) -> PreparedRows:
         split, block = item
         part = self._reader.parse(block, self._types)
-        table = self._cleaned(part.table)
+        if self._clean is not None:
+            part = self._cleaned(part)
+        table = _uniform(part.table)
         rows_in = table.num_rows + len(part.rejects)
         if isinstance(self._config.splits, GivenSplit):
             return PreparedRows({split: table}, rows_in, 0, part.rejects)
@@ -48,19 +58,22 @@ class RowPreparation:
         rejects = part.rejects + _rows_without_time(part, masks)
         return PreparedRows(splits, rows_in, rows_gap, rejects)
 
-    def _cleaned(self, table: pa.Table) -> pa.Table:
+    def _cleaned(self, part: Part) -> Part:
         """Runs the user's function on plain words, which every compute function takes."""
-        if self._clean is None:
-            return _uniform(table)
+        table = part.table
         plain = pa.table({n: _decoded(table[n]) for n in table.column_names})
-        cleaned = self._clean(plain)
+        cleaned = self._clean(plain) if self._clean else plain
         if not isinstance(cleaned, pa.Table) or cleaned.num_rows != table.num_rows:
             got = f"{cleaned.num_rows} rows" if isinstance(cleaned, pa.Table) else type(cleaned)
             raise BeamfleetError(
                 f"{self._config.clean} returned {got} for a table of {table.num_rows} rows; it "
                 "must return a pyarrow Table with the same rows in the same order"
             )
-        return _uniform(cleaned)
+        if not self._cleaned_types:
+            return replace(part, table=cleaned)
+        types = natural_kinds(cleaned, self._config.clean)
+        types |= {n: k for n, k in self._cleaned_types.items() if n in types}
+        return typed_part(cleaned, types, self._cleaned_types, part.places(), part.rejects)
 
 
 def _uniform(table: pa.Table) -> pa.Table:

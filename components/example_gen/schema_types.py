@@ -1,4 +1,4 @@
-"""Column types from a curated schema, so that ExampleGen reads what the schema promises."""
+"""Column types from a schema, so that ExampleGen reads what the schema promises."""
 
 from apache_beam.io.filesystems import FileSystems
 from google.protobuf import text_format
@@ -9,8 +9,8 @@ from components.errors import BeamfleetError
 _TYPES = {schema_pb2.BYTES: "string", schema_pb2.INT: "int64", schema_pb2.FLOAT: "double"}
 
 
-def types_of_schema(path: str) -> tuple[tuple[str, str], ...]:
-    """Returns the (column, type) pairs of a TFMD schema in text form (`schema.pbtxt`).
+def types_of_schema(path: str) -> dict[str, str]:
+    """Returns column -> type of a TFMD schema in text form (`schema.pbtxt`).
 
     Raises:
       BeamfleetError: the file is missing or no schema.
@@ -21,4 +21,4 @@ def types_of_schema(path: str) -> tuple[tuple[str, str], ...]:
             text_format.Parse(file.read().decode(), schema)
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         raise BeamfleetError(f"{path} is not a schema in text form: {error}") from error
-    return tuple((f.name, _TYPES[f.type]) for f in schema.feature if f.type in _TYPES)
+    return {f.name: _TYPES[f.type] for f in schema.feature if f.type in _TYPES}

@@ -93,12 +93,14 @@ def test_a_curated_schema_wins_and_types_the_files(rows):
     nodes = nodes_of(built)
     assert nodes["SchemaGen"].exec_properties["schema_file"] == str(schema)
     assert producers(nodes["StatisticsGen"])["schema"] == "SchemaGen"
-    types = {
-        name: dict(IngestConfig.from_json(nodes[name].exec_properties["source"]).source.types)
-        for name in ("ExampleGen", "UnlabelledExampleGen")
-    }
-    assert types["ExampleGen"] == {"shop": "string", "price": "int64", "sales": "int64"}
-    assert types["UnlabelledExampleGen"] == {"shop": "string", "price": "double"}
+    assert producers(nodes["ExampleGen"])["schema"] == "SchemaGen"
+
+
+def test_rows_to_predict_are_read_in_the_types_of_the_rows_to_train_on(rows):
+    built = trained(start(rows).generate_statistics().infer_schema()).push_to()
+    nodes = nodes_of(built.bulk_infer(from_csv(rows)).build())
+    assert producers(nodes["UnlabelledExampleGen"]) == {"schema": "SchemaGen"}
+    assert "schema" not in producers(nodes["ExampleGen"])
 
 
 def test_without_evaluation_the_candidate_itself_is_validated_and_pushed(rows):

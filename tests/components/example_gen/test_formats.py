@@ -147,3 +147,30 @@ def test_examples_without_any_feature(tmp_path: Path) -> None:
         writer.write(b"")
     with pytest.raises(BeamfleetError, match="no columns"):
         run_ingest(IngestConfig(TFRecordSource((str(tmp_path),)), ALL), tmp_path / "out")
+
+
+SCHEMA = {"age": "double", "zip": "string", "label": "string"}
+
+
+def test_a_schema_types_what_the_configuration_leaves_open(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text("age,zip,other\n1,2.50,x\n?,?,y\nold,3,z\n")
+    config = IngestConfig(CsvSource((str(path),)), ALL, max_rejected_share=0.5)
+    counts = ingest(config, find_files(config), str(tmp_path / "out"), SCHEMA)
+    assert read_table(tmp_path / "out", "all").to_pylist() == [
+        {"age": 1.0, "zip": "2.50", "other": "x"},
+        {"age": None, "zip": None, "other": "y"},
+    ]
+    assert counts.rows_rejected == 1
+    [reject] = read_rejects(tmp_path / "out")
+    assert (reject["line"], reject["reason"]) == (4, "column 'age': 'old' is not of type double")
+
+
+def test_a_schema_types_what_cleaning_leaves(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text("age,zip\n1 years,2\nmany years,3\n")
+    clean = "tests.components.example_gen.clean.without_years"
+    config = IngestConfig(CsvSource((str(path),)), ALL, clean=clean, max_rejected_share=0.5)
+    counts = ingest(config, find_files(config), str(tmp_path / "out"), SCHEMA)
+    assert read_table(tmp_path / "out", "all").to_pylist() == [{"age": 1.0, "zip": "2"}]
+    assert (counts.rows_in, counts.rows_rejected) == (2, 1)
