@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.errors import BeamfleetError
+from components.pusher.versions import PushedVersions
 from pipelines.metadata import Artifact, Run
 
 LISTED = 20
@@ -34,9 +36,10 @@ class Summary:
     infra: Section = field(default_factory=dict)
     """blessed, reason, import_s, startup_s, p50_ms, p99_ms, rss_mb."""
     push: Section = field(default_factory=dict)
-    """pushed, version, reason, directory."""
+    """pushed, version, reason, directory; current: the version that is served by now."""
     inference: Section = field(default_factory=dict)
-    """rows_in, rows, rows_failed, rows_fallback, model_version, or skipped."""
+    """rows_in, rows, rows_failed, rows_fallback, model_version, or skipped; rows_rejected: rows
+    beside rows_in that could not be read."""
     cached: tuple[str, ...] = ()
     """Nodes whose outputs came from the cache."""
     paths: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +79,9 @@ def summarise(run: Run, seconds: float | None = None) -> Summary:
         entities=_entities(evaluation),
         infra=_infra(get("InfraValidator", "blessing")),
         push=_push(get("Pusher", "pushed_model")),
-        inference=_inference(get("BulkInferrer", "inference_result")),
+        inference=_inference(
+            get("BulkInferrer", "inference_result"), get("UnlabelledExampleGen", "examples")
+        ),
         cached=tuple(node.name for node in run.nodes if node.state == "cached"),
         paths=_paths(run, artifacts),
     )
@@ -150,19 +155,32 @@ def _push(pushed_model: Artifact | None) -> dict[str, Any]:
     if pushed_model is None:
         return {}
     properties = pushed_model.properties
+    directory = str(properties.get("pushed_destination", ""))
     return {
         "pushed": bool(properties.get("pushed")),
         "version": int(properties.get("version") or 0),
         "reason": properties.get("reason", ""),
-        "directory": properties.get("pushed_destination", ""),
+        "directory": directory,
+        "current": _current(directory),
     }
 
 
-def _inference(result: Artifact | None) -> dict[str, Any]:
+def _current(directory: str) -> int:
+    """The version that the pointer names now: somebody may have pushed or rolled back since."""
+    try:
+        version = PushedVersions(directory).current()
+    except BeamfleetError:  # the commands that serve from it say what is wrong
+        return 0
+    return version.number if version else 0
+
+
+def _inference(result: Artifact | None, unlabelled: Artifact | None) -> dict[str, Any]:
     if result is None:
         return {}
+    rejected = int(unlabelled.properties.get("rows_rejected", 0)) if unlabelled else 0
     names = ("rows_in", "rows", "rows_failed", "rows_fallback", "model_version", "skipped")
-    return {name: result.properties[name] for name in names if name in result.properties}
+    figures = {name: result.properties[name] for name in names if name in result.properties}
+    return {**figures, "rows_rejected": rejected}
 
 
 def _paths(run: Run, artifacts: Mapping[tuple[str, str], Artifact]) -> dict[str, str]:

@@ -38,6 +38,7 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.examples:
         yield "rows", _rows(summary.examples)
     if summary.training:
+        yield "training", _training_rows(summary.training)
         yield "entities", _training(summary.training)
     if summary.evaluation:
         yield "verdicts", _verdicts(summary.evaluation)
@@ -68,6 +69,23 @@ def _rows(section: Section) -> str:
 
 def _train_first(item: tuple[str, Any]) -> tuple[bool, str]:
     return item[0] != "rows_train", item[0]
+
+
+def _training_rows(section: Section) -> str:
+    left_out = [
+        f"{_number(section[name])} {words}"
+        for name, words in (
+            ("rows_dropped", "with a missing value"),
+            ("rows_without_label", "without label"),
+            ("rows_without_entity", "without entity"),
+            ("rows_sampled_out", "beyond max_rows"),
+            ("rows_small", "of small entities, for the fallback only"),
+            ("rows_failed", "of failed entities"),
+        )
+        if section.get(name)
+    ]
+    text = f"{_number(section.get('rows_trained', 0))} rows in own models"
+    return f"{text}; left out: {', '.join(left_out)}" if left_out else text
 
 
 def _training(section: Section) -> str:
@@ -123,7 +141,10 @@ def _push(section: Section) -> str:
     if section["pushed"]:
         directory = shlex.quote(section["directory"])
         serve = f"beamfleet serve {directory}"
-        return f"[green]version {section['version']}[/] to {section['directory']}\n[dim]{serve}[/]"
+        now = f"; [yellow]version {section['current']} is current now[/]"
+        moved = now if section["current"] not in (0, section["version"]) else ""
+        where = f"to {section['directory']}{moved}"
+        return f"[green]version {section['version']}[/] {where}\n[dim]{serve}[/]"
     current = f"version {section['version']} stays" if section["version"] else "nothing is pushed"
     return f"[yellow]no new version[/], {current}: {section['reason']}"
 
@@ -131,11 +152,13 @@ def _push(section: Section) -> str:
 def _inference(section: Section) -> str:
     if section.get("skipped"):
         return f"[yellow]skipped[/]: {section['skipped']}"
+    rejected = section.get("rows_rejected", 0)
+    unread = f"; {_number(rejected)} more rows could not be read" if rejected else ""
     return (
         f"{_number(section.get('rows', 0))} of {_number(section.get('rows_in', 0))} rows predicted "
         f"with version {section.get('model_version', 0)}, "
         f"{_number(section.get('rows_fallback', 0))} by the fallback, "
-        f"{_number(section.get('rows_failed', 0))} failed"
+        f"{_number(section.get('rows_failed', 0))} failed{unread}"
     )
 
 

@@ -29,10 +29,12 @@ def make_run(tmp_path):
         pq.write_table(
             pa.Table.from_pylist(entities, schema=schema), evaluation / "entities.parquet"
         )
-        counts = {"entities": 4, "entities_trained": 2, "entities_small": 1, "entities_failed": 1}
+        counts = {"entities": 4, "entities_trained": 2, "entities_small": 1, "entities_failed": 1,
+                  "rows_trained": 3500, "rows_dropped": 400, "rows_small": 100}  # fmt: skip
         (model / "manifest.json").write_text(json.dumps({"counts": counts}))
         overall = {"composed": {"accuracy": 0.81}, "majority": {"accuracy": 0.7}}
         properties = {
+            "unlabelled": {"rows_in": 52, "rows_rejected": 2, "rows_unlabelled": 50},
             "examples": {"rows_in": 6000, "rows_rejected": 3, "rows_eval": 1997,
                          "rows_train": 4000},
             "model": {},
@@ -53,12 +55,12 @@ def make_run(tmp_path):
         places = {
             "examples": "ExampleGen", "model": "EntityTrainer", "evaluation": "EntityEvaluator",
             "blessing": "EntityEvaluator", "infra": "InfraValidator", "pushed_model": "Pusher",
-            "inference_result": "BulkInferrer",
+            "inference_result": "BulkInferrer", "unlabelled": "UnlabelledExampleGen",
         }  # fmt: skip
+        keys = {"infra": "blessing", "unlabelled": "examples"}
         outputs = {
             name: tuple(
-                Artifact("blessing" if key == "infra" else key, "T", uris.get(key, f"/a/{key}"),
-                         properties[key])
+                Artifact(keys.get(key, key), "T", uris.get(key, f"/a/{key}"), properties[key])
                 for key, owner in places.items() if owner == name
             )
             for name in places.values()
@@ -81,13 +83,14 @@ def test_every_figure_that_the_issue_asks_for_is_shown(make_run):
     text = shown(summarise(make_run([*rows, entity("d", 0.2, "refused", "pushed")])))
     for expected in (
         "6,000 in, 3 rejected; 4,000 train, 1,997 eval",
+        "3,500 rows in own models; left out: 400 with a missing value, 100 of small entities",
         "2 trained, 1 failed, 1 too small",
         "2 blessed, 0 kept, 1 on the fallback, 1 refused; as a whole blessed",
         "0.81 (majority 0.7)",
         "blessed (import 3.1 s, load to ready 0.20 s, p50 1.5 ms, p99 4.5 ms, 300 MB)",
         "version 3 to /models/shop",
         "beamfleet serve /models/shop",
-        "49 of 50 rows predicted with version 3, 7 by the fallback, 1 failed",
+        "49 of 50 rows predicted with version 3, 7 by the fallback, 1 failed; 2 more rows",
         "logs/20250101-000000.log",
     ):
         assert expected in text.replace("\n", " "), text
@@ -138,7 +141,7 @@ def test_what_was_refused_says_why(make_run):
 
 def test_cached_nodes_are_counted_and_json_is_plain(make_run):
     summary = summarise(make_run([entity("a", 0.9)], state="cached"))
-    assert "6 nodes from the cache" in shown(summary)
+    assert "7 nodes from the cache" in shown(summary)
     assert json.loads(json.dumps(summary.to_dict()))["push"]["version"] == 3
 
 
@@ -147,3 +150,13 @@ def test_a_run_with_few_nodes_has_few_lines():
     text = shown(summarise(Run("r", "shop", "/root", "failed", (node,))))
     assert "failed" in text
     assert "serving" not in text
+
+
+def test_a_version_that_was_rolled_back_is_said_to_be(make_run, tmp_path):
+    pushed = {"pushed": 1, "version": 3, "pushed_destination": str(tmp_path / "pushed")}
+    run = make_run([entity("a", 0.9)], pushed_model=pushed)
+    assert "is current now" not in shown(summarise(run))
+    (tmp_path / "pushed" / "2").mkdir(parents=True)
+    (tmp_path / "pushed" / "2" / "version.json").write_text(json.dumps({"number": 2}))
+    (tmp_path / "pushed" / "CURRENT").write_text('{"version": 2, "highest": 3}')
+    assert "version 2 is current now" in shown(summarise(run))
