@@ -196,7 +196,9 @@ def _make_input(folder: Path, rows: int, entities: int) -> None:
 
 
 def _serve(name: str, folder: Path) -> None:
-    work = {"ours": _ours, "joblib": _joblib, "reference": _reference, "limit": _limit}[name](folder)
+    work = {"ours": _ours, "joblib": _joblib, "reference": _reference, "limit": _limit}[name](
+        folder
+    )
     print("{}", flush=True)
     for number, _ in enumerate(sys.stdin):
         started = time.perf_counter()

@@ -6,6 +6,7 @@ program's `sys.path`, and kills its workers when the program dies, however that 
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -87,6 +88,7 @@ def run(control_fd: int, serve: str, preload: Sequence[str]) -> None:
         # A module that fails here fails in the worker too, where its message can be reported.
         with contextlib.suppress(Exception):
             importlib.import_module(wanted)
+    gc.freeze()  # what is imported stays shared: no collection touches it in the workers
     workers: set[int] = set()
     with socket.socket(fileno=control_fd) as control:
         while True:

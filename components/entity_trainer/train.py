@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import os
+import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
@@ -104,8 +105,8 @@ class TrainEntities(beam.PTransform):
             | "StartCommit" >> beam.Create([None])
             | "CommitModels"
             >> beam.Map(
-                lambda _, spec, entries, total: commit_models(
-                    self._uri, self._config, spec, entries, total
+                lambda _, spec, shards, total: commit_models(
+                    self._uri, self._config, spec, _results(shards), total
                 ),
                 plan,
                 beam.pvalue.AsList(fits),
@@ -170,7 +171,7 @@ class _ShardRows(beam.DoFn):
 
 
 class _FitShards(beam.DoFn):
-    """(shard, its chunks) -> (IndexEntry, Fit) of each entity; tagged `model`: the fallback.
+    """(shard, its chunks) -> its list of Results, pickled; tagged `model`: the fallback.
 
     Shards are fitted while the next ones come in; `finish_bundle` waits for the last.
     """
@@ -216,7 +217,7 @@ class _FitShards(beam.DoFn):
                 else:
                     yield WindowedValue(result, window.max_timestamp(), [window])
 
-    def _write_oldest(self) -> Iterator[Result | beam.pvalue.TaggedOutput]:
+    def _write_oldest(self) -> Iterator[bytes | beam.pvalue.TaggedOutput]:
         shard, future = self._waiting.popleft()
         fits = future.result()
         if shard == FALLBACK_SHARD:
@@ -230,8 +231,9 @@ class _FitShards(beam.DoFn):
         writer = ShardWriter(self._uri, place, self._shards)
         for fit in fits:
             writer.add(index_entry(fit), fit.payload)
-        for entry, fit in zip(writer.close(), fits, strict=True):
-            yield entry, replace(fit, payload=b"")
+        light = [replace(fit, payload=b"") for fit in fits]
+        # Bytes: Beam weighs every object of a side input, 10,000 entities took it a second.
+        yield pickle.dumps(list(zip(writer.close(), light, strict=True)))
 
 
 def _fitting(config: TrainConfig, spec: ModelSpec, parent: tuple[str, bytes] | None) -> Fitting:
@@ -253,6 +255,10 @@ def _stream(batch: pa.RecordBatch) -> bytes:
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue())
+
+
+def _results(shards: Iterable[bytes]) -> list[Result]:
+    return [result for shard in shards for result in pickle.loads(shard)]  # noqa: S301 - our own
 
 
 def _add_summaries(summaries: Iterable[Summary]) -> Summary:

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def unseeded(examples, hparams):
 
 
 def of_parent(examples, hparams, parent=None):
-    return Constant(_plain(examples.label.iloc[0]), parent and parent.seen or examples.entity)
+    return Constant(_plain(examples.label.iloc[0]), (parent and parent.seen) or examples.entity)
 
 
 def tree(examples, hparams):
@@ -95,8 +96,9 @@ def nasty(examples, hparams):
 
 def killed_once(examples, hparams):
     """Dies at its first try only, as if it had been killed from outside."""
-    if examples.entity == "b" and not os.path.exists(hparams["marker"]):
-        open(hparams["marker"], "w").close()
+    marker = Path(hparams["marker"])
+    if examples.entity == "b" and not marker.exists():
+        marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return constant(examples, hparams)
 
@@ -121,12 +123,39 @@ def boosted(examples, hparams):
     from components.entity_models.prepared import PreparedModel
 
     classes, codes = np.unique(examples.label, return_inverse=True)
+    prepare = _numbers(examples.features)
     model = xgboost.XGBClassifier(n_estimators=2, max_depth=2, n_jobs=1)
-    return PreparedModel(model.fit(examples.features[["age"]], codes), _Age(), classes)
+    return PreparedModel(model.fit(prepare.transform(examples.features), codes), prepare, classes)
 
 
 def light(examples, hparams):
     import lightgbm
 
-    model = lightgbm.LGBMRegressor(n_estimators=2, num_leaves=4, verbose=-1, n_jobs=1)
-    return model.fit(examples.features[["age"]], examples.label)
+    from components.entity_models.prepared import PreparedModel
+
+    classes, codes = np.unique(examples.label, return_inverse=True)
+    prepare = _numbers(examples.features)
+    model = lightgbm.LGBMClassifier(n_estimators=2, min_child_samples=1, verbose=-1, n_jobs=1)
+    return PreparedModel(model.fit(prepare.transform(examples.features), codes), prepare, classes)
+
+
+def network(examples, hparams):
+    import keras
+
+    from components.entity_models.prepared import PreparedModel
+
+    classes, codes = np.unique(examples.label, return_inverse=True)
+    prepare = _numbers(examples.features)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    model.fit(prepare.transform(examples.features), codes, epochs=1, verbose=0)
+    return PreparedModel(model, prepare, classes)
+
+
+def _numbers(features):
+    from sklearn.compose import make_column_transformer
+    from sklearn.preprocessing import MinMaxScaler, OrdinalEncoder
+
+    return make_column_transformer((OrdinalEncoder(), ["job"]), (MinMaxScaler(), ["age"])).fit(
+        features
+    )
