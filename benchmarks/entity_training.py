@@ -7,8 +7,8 @@ The last line is one JSON object; ratios are of wall seconds, below 1 is faster 
 side is a process of its own with warm imports and, where it has one, a warm pool; the sides run in
 turn, and the medians of their runs are compared. All train the model of `user_code.census`.
 
-limit      sum of the CPU seconds of train_fn over all entities and the fallback model, one after the
-           other in a quiet process / cores; rows, frames, saving and everything else are free.
+limit      sum of the CPU seconds of train_fn over all entities and the fallback model, one after
+           the other in a quiet process / cores; rows, frames, saving and all else are free.
 reference  the design of apache_beam/examples/per_entity_training.py with typed columns, which also
            drops rows with '?' as it means to: CSV lines, GroupByKey, one pickle an entity.
 joblib     Parquet, pandas groupby, one pickle an entity out of joblib.Parallel.
@@ -170,7 +170,7 @@ def _pss(process: psutil.Process) -> int:
 
 
 def _make_input(folder: Path, rows: int, entities: int) -> None:
-    """Rows in the columns of Adult, whose education is one of `entities` keys; as Examples and CSV."""
+    """Rows in the columns of Adult with `entities` educations; as Examples and as CSV."""
     import numpy as np
     import pyarrow as pa
 
