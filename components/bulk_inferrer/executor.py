@@ -10,8 +10,8 @@ from tfx.types.artifact_utils import decode_split_names
 
 from components.bulk_inferrer.config import InferenceConfig
 from components.bulk_inferrer.infer import ServedModel, Summary, infer
-from components.bulk_inferrer.write import write_json
 from components.examples.read import ExamplesSplit
+from components.files import write_json
 from components.pusher.versions import PushedVersions
 
 

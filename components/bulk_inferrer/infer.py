@@ -41,6 +41,7 @@ from components.entity_models.predict import predict
 from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit
+from components.files import write_json, write_parquet
 
 _SHARD_BYTES = 2 * 1024 * 1024
 """Bytes of (compressed) examples a shard: some 100,000 rows, which are in memory together."""
@@ -103,10 +104,10 @@ def infer(
         _write_counts(tables, written, f"{uri}/counts.json")
     summary = _summary(uri, model)
     if not summary.rows and nothing:
-        write.write_table(f"{uri}/{PREDICTIONS}/part-00000-of-{shards:05d}.parquet", nothing[0])
+        write_parquet(f"{uri}/{PREDICTIONS}/part-00000-of-{shards:05d}.parquet", nothing[0])
     if summary.rows_failed:
         write.write_retention(uri, config)
-    write.write_json(f"{uri}/summary.json", asdict(summary))
+    write_json(f"{uri}/summary.json", asdict(summary))
     _check_share(summary, uri, config)
     return summary
 
@@ -142,7 +143,7 @@ def _write_counts(tables: beam.PCollection, written: beam.PCollection, path: str
         (rows_in, written)
         | "FlattenCounts" >> beam.Flatten()
         | "SumCounts" >> beam.CombineGlobally(_sum)
-        | "WriteCounts" >> beam.Map(lambda counts: write.write_json(path, counts))
+        | "WriteCounts" >> beam.Map(lambda counts: write_json(path, counts))
     )
 
 

@@ -1,18 +1,15 @@
 """Writes shards of results, and what is told about them."""
 
-import json
-import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from components.bulk_inferrer.config import InferenceConfig
 from components.bulk_inferrer.results import DEAD_LETTERS, PREDICTIONS, joined
+from components.files import write_json, write_parquet
 
 RETENTION = "_retention.json"
 """The underscore has Parquet readers pass it over."""
@@ -24,30 +21,11 @@ def write_shard(
     """Writes one file of one kind and says how many rows it has."""
     (kind, shard), pieces = group
     table = joined(pieces)
-    write_table(f"{uri}/{kind}/part-{shard:05d}-of-{shards:05d}.parquet", table)
+    write_parquet(f"{uri}/{kind}/part-{shard:05d}-of-{shards:05d}.parquet", table)
     counts = {kind: table.num_rows}
     if kind == PREDICTIONS:
         counts["fallback"] = table.column("fallback").to_numpy().sum().item()
     return counts
-
-
-def write_table(path: str, table: pa.Table) -> None:
-    """Writes a Parquet file that is whole or absent."""
-    folder, name = FileSystems.split(path)
-    make_folder(folder)
-    staged = f"{folder}/.{name}.{uuid.uuid4().hex}"
-    with FileSystems.create(staged) as file:
-        pq.write_table(table, file, compression="zstd")
-    if FileSystems.exists(path):  # a retried bundle has written the same rows already
-        FileSystems.delete([path])
-    FileSystems.rename([staged], [path])
-
-
-def write_json(path: str, content: Mapping[str, Any]) -> None:
-    """Writes a small JSON file."""
-    make_folder(FileSystems.split(path)[0])
-    with FileSystems.create(path) as file:
-        file.write(f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode())
 
 
 def write_retention(uri: str, config: InferenceConfig) -> None:
@@ -82,16 +60,6 @@ def clear(uri: str) -> None:
     for kind in (PREDICTIONS, DEAD_LETTERS):
         if FileSystems.exists(f"{uri}/{kind}"):
             FileSystems.delete([f"{uri}/{kind}"])
-
-
-def make_folder(folder: str) -> None:
-    """Makes a folder unless it is there; another worker may do the same."""
-    if not FileSystems.exists(folder):
-        try:
-            FileSystems.mkdirs(folder)
-        except OSError:
-            if not FileSystems.exists(folder):
-                raise
 
 
 def _files(uri: str, kind: str) -> list[str]:

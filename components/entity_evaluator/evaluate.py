@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from components.entity_evaluator.assemble import check_agreement, contest_of, served
@@ -29,6 +28,7 @@ from components.entity_evaluator.verdicts import Verdicts, decide
 from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit, ReadExamples, read_batches
+from components.files import write_parquet
 
 ENTITIES_FILE, FAIRNESS_FILE = "entities.parquet", "fairness.parquet"
 
@@ -152,8 +152,8 @@ class _Evaluation:
         config, folder = self._config, self._task.evaluation_uri
         outcomes = whole.outcomes["composed"]
         groups = fairness_table(outcomes, whole.extra, config.fairness, config.min_eval_rows)
-        _write_table(table, f"{folder}/{ENTITIES_FILE}")
-        _write_table(groups, f"{folder}/{FAIRNESS_FILE}")
+        write_parquet(f"{folder}/{ENTITIES_FILE}", table)
+        write_parquet(f"{folder}/{FAIRNESS_FILE}", groups)
 
     def _predict_apart(self) -> EvaluatedRows:
         """Predicts every row with each model that competes."""
@@ -284,13 +284,6 @@ def _without_nan(
         model: {name: None if math.isnan(value) else value for name, value in metrics.items()}
         for model, metrics in values.items()
     }
-
-
-def _write_table(table: pa.Table, path: str) -> None:
-    staged = f"{path}.tmp"
-    with FileSystems.create(staged) as file:
-        pq.write_table(table, file, compression="zstd")
-    FileSystems.rename([staged], [path])
 
 
 _VERDICTS = ("blessed", "kept", "fallback", "refused")

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
 
 FORMAT = "beamfleet-entity-models"
 VERSION = 1
@@ -76,4 +75,4 @@ def shard_name(shard: int, shards: int) -> str:
 
 
 def path_of(uri: str, name: str) -> str:
-    return str(FileSystems.join(uri, *name.split("/")))
+    return f"{uri.rstrip('/')}/{name}"

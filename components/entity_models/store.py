@@ -13,8 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from components.entity_models.codecs import decode
 from components.entity_models.layout import (
@@ -34,6 +32,7 @@ from components.entity_models.layout import (
 from components.entity_models.spec import ModelSpec
 from components.entity_models.write import ShardWriter, commit
 from components.errors import BeamfleetError
+from components.files import open_file
 
 __all__ = ["EntityModels", "IndexEntry", "ShardWriter", "commit"]
 
@@ -96,14 +95,11 @@ class EntityModels:
         """
         what = f"{self.uri}: entity {entry.entity!r} in {shard_name(entry.shard, entry.shards)}"
         try:
-            with FileSystems.open(
-                path_of(self.uri, shard_name(entry.shard, entry.shards)),
-                compression_type=CompressionTypes.UNCOMPRESSED,
-            ) as file:
+            with open_file(path_of(self.uri, shard_name(entry.shard, entry.shards))) as file:
                 header = file.read(len(HEADER))
                 file.seek(entry.offset)
                 payload = bytes(file.read(entry.length))
-        except (OSError, BeamIOError, MemoryError) as error:
+        except (OSError, MemoryError) as error:
             raise BeamfleetError(f"{what} cannot be read; restore the artifact") from error
         if header != HEADER:
             raise BeamfleetError(f"{what}: not a shard of format version {VERSION}")
@@ -182,7 +178,7 @@ def _read_manifest(uri: str) -> dict[str, Any]:
     path = path_of(uri, MANIFEST)
     try:
         manifest = json.loads(_read_all(path))
-    except (OSError, BeamIOError) as error:
+    except OSError as error:
         raise BeamfleetError(
             f"{uri} has no {MANIFEST}: not an entity models artifact, or its training was stopped "
             "before it was whole; train again"
@@ -204,7 +200,7 @@ def _read_index(uri: str, expected_sha256: str) -> pa.Table:
     path = path_of(uri, INDEX)
     try:
         content = _read_all(path)
-    except (OSError, BeamIOError) as error:
+    except OSError as error:
         raise BeamfleetError(f"{path} is missing; restore the artifact") from error
     if hashlib.sha256(content).hexdigest() != expected_sha256:
         raise BeamfleetError(f"{path}: SHA-256 differs from {MANIFEST}; restore the artifact")
@@ -248,5 +244,5 @@ def _check_places(path: str, table: pa.Table) -> None:
 
 
 def _read_all(path: str) -> bytes:
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    with open_file(path) as file:
         return bytes(file.read())

@@ -4,14 +4,11 @@ import hashlib
 import io
 import itertools
 import json
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from components.entity_models.layout import (
     FORMAT,
@@ -27,6 +24,7 @@ from components.entity_models.layout import (
 )
 from components.entity_models.spec import ModelSpec
 from components.errors import BeamfleetError
+from components.files import exists, write_whole
 
 
 class ShardWriter:
@@ -90,7 +88,7 @@ def commit(
     Raises:
       BeamfleetError: an entity comes twice, or the folder already holds a store.
     """
-    if FileSystems.exists(path_of(uri, MANIFEST)):
+    if exists(path_of(uri, MANIFEST)):
         raise BeamfleetError(f"{uri} already holds a store; write into a new folder")
     ordered = sorted(entries, key=lambda entry: (entry.kind, entry.entity))
     _check_entries(uri, ordered)
@@ -105,26 +103,6 @@ def commit(
     }
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
     write_whole(path_of(uri, MANIFEST), text.encode())
-
-
-def write_whole(path: str, content: bytes) -> None:
-    """Writes beside the target and renames, so that the file is whole or absent."""
-    folder, name = FileSystems.split(path)
-    if not FileSystems.exists(folder):
-        try:
-            FileSystems.mkdirs(folder)
-        except OSError:
-            if not FileSystems.exists(folder):  # another writer made it meanwhile
-                raise
-    staged = FileSystems.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with FileSystems.create(staged, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            file.write(content)
-        FileSystems.rename([staged], [path])
-    except BaseException:
-        if FileSystems.exists(staged):
-            FileSystems.delete([staged])
-        raise
 
 
 def _check_entries(uri: str, ordered: list[IndexEntry]) -> None:

@@ -175,10 +175,13 @@ def _groups(table: pa.Table) -> dict[str, tuple[int, int]]:
 
 
 def _tallies(table: pa.Table) -> dict[str, tuple[int, int, int]]:
-    names = ["usable", "without_label", "dropped"]
-    sums = table.group_by("entity").aggregate([(name, "sum") for name in names])
-    columns = [sums[f"{name}_sum"].to_pylist() for name in names]
-    return dict(zip(sums["entity"].to_pylist(), zip(*columns, strict=True), strict=True))
+    # By hand: Arrow's group_by starts threads, 3 ms a shard.
+    columns = [table[name].to_pylist() for name in ("entity", "usable", "without_label", "dropped")]
+    sums: dict[str, tuple[int, int, int]] = {}
+    for entity, usable, without_label, dropped in zip(*columns, strict=True):
+        a, b, c = sums.get(entity, (0, 0, 0))
+        sums[entity] = (a + usable, b + without_label, c + dropped)
+    return sums
 
 
 def _planned(

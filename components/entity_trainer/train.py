@@ -5,7 +5,7 @@ import inspect
 import os
 import pickle
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -96,50 +96,43 @@ class TrainEntities(beam.PTransform):
         prepared = batches | "ShardRows" >> beam.ParDo(
             _ShardRows(self._config, self._columns, self._shards - 1)
         ).with_outputs("summary", main="chunks")
-        summary = prepared.summary | "AddSummaries" >> beam.CombineGlobally(_add_summaries)
-        plan = beam.pvalue.AsSingleton(summary | "PlanModels" >> beam.Map(self._spec))
+        # A list (one summary a batch), not a CombineGlobally: that costs two more stages.
+        summaries = beam.pvalue.AsList(prepared.summary)
         groups = prepared.chunks | "GroupRows" >> beam.GroupByKey()
-        fits = self._fit(groups, plan)
+        fits = self._fit(groups, summaries)
         return (
             batches.pipeline
             | "StartCommit" >> beam.Create([None])
             | "CommitModels"
             >> beam.Map(
-                lambda _, spec, shards, total: commit_models(
-                    self._uri, self._config, spec, _results(shards), total
+                lambda _, summaries, shards: commit_models(
+                    self._uri,
+                    self._config,
+                    plan_models(self._config, self._columns, summaries),
+                    _results(shards),
+                    sum(summaries, Summary()),
                 ),
-                plan,
+                summaries,
                 beam.pvalue.AsList(fits),
-                beam.pvalue.AsSingleton(summary),
             )
         )
 
-    def _fit(self, groups: beam.PCollection, plan: Any) -> beam.PCollection:
-        fit_shards = _FitShards(self._uri, self._config, self._shards, self._workers)
+    def _fit(self, groups: beam.PCollection, summaries: Any) -> beam.PCollection:
+        fit_shards = _FitShards(self._uri, self._config, self._columns, self._shards, self._workers)
         if not self._wants_parent:
-            return groups | "FitModels" >> beam.ParDo(fit_shards, plan)
+            return groups | "FitModels" >> beam.ParDo(fit_shards, summaries)
         fallback = (
             groups
             | "TakeFallbackRows" >> beam.Filter(lambda group: group[0] == FALLBACK_SHARD)
-            | "FitFallback" >> beam.ParDo(fit_shards, plan).with_outputs(_MODEL, main="fits")
+            | "FitFallback" >> beam.ParDo(fit_shards, summaries).with_outputs(_MODEL, main="fits")
         )
         entities = (
             groups
             | "TakeEntityRows" >> beam.Filter(lambda group: group[0] != FALLBACK_SHARD)
-            | "FitModels" >> beam.ParDo(fit_shards, plan, beam.pvalue.AsSingleton(fallback[_MODEL]))
+            | "FitModels"
+            >> beam.ParDo(fit_shards, summaries, beam.pvalue.AsSingleton(fallback[_MODEL]))
         )
         return (fallback.fits, entities) | "AllModels" >> beam.Flatten()
-
-    def _spec(self, total: Summary) -> ModelSpec:
-        if not total.rows_in:
-            raise BeamfleetError("no rows to train on: the training split is empty")
-        if not total.rows_usable:
-            raise BeamfleetError(
-                f"no usable row among {total.rows_in}: {total.rows_without_label} without label "
-                f"{self._config.label!r}, {total.rows_without_entity} without entity "
-                f"{list(self._config.entity)}, {total.rows_dropped} with a missing feature"
-            )
-        return self._columns.spec(total.classes)
 
 
 @beam.typehints.with_output_types(tuple[int, tuple[bytes, bytes]])
@@ -176,9 +169,12 @@ class _FitShards(beam.DoFn):
     Shards are fitted while the next ones come in; `finish_bundle` waits for the last.
     """
 
-    def __init__(self, uri: str, config: TrainConfig, shards: int, workers: int) -> None:
+    def __init__(
+        self, uri: str, config: TrainConfig, columns: TrainingColumns, shards: int, workers: int
+    ) -> None:
         self._uri = uri
         self._config = config
+        self._columns = columns
         self._shards = shards
         self._workers = workers
 
@@ -195,11 +191,12 @@ class _FitShards(beam.DoFn):
     def process(
         self,
         group: tuple[int, Iterable[tuple[bytes, bytes]]],
-        spec: ModelSpec,
+        summaries: Sequence[Summary],
         parent: tuple[str, bytes] | None = None,
     ) -> Iterator[Any]:
         shard, chunks = group
         if self._fitting is None:
+            spec = plan_models(self._config, self._columns, summaries)
             self._fitting = _fitting(self._config, spec, parent)
         rows, tallies = zip(*chunks, strict=True)
         job = Shard(rows, tallies, fallback=shard == FALLBACK_SHARD)
@@ -236,6 +233,26 @@ class _FitShards(beam.DoFn):
         yield pickle.dumps(list(zip(writer.close(), light, strict=True)))
 
 
+def plan_models(
+    config: TrainConfig, columns: TrainingColumns, summaries: Iterable[Summary]
+) -> ModelSpec:
+    """What all models have in common, given what all rows have.
+
+    Raises:
+      BeamfleetError: there is no row to train on.
+    """
+    total = sum(summaries, Summary())
+    if not total.rows_in:
+        raise BeamfleetError("no rows to train on: the training split is empty")
+    if not total.rows_usable:
+        raise BeamfleetError(
+            f"no usable row among {total.rows_in}: {total.rows_without_label} without label "
+            f"{config.label!r}, {total.rows_without_entity} without entity "
+            f"{list(config.entity)}, {total.rows_dropped} with a missing feature"
+        )
+    return columns.spec(total.classes)
+
+
 def _fitting(config: TrainConfig, spec: ModelSpec, parent: tuple[str, bytes] | None) -> Fitting:
     code = f"{config.code_fingerprint}:{config.hparams_json()}:{spec.fingerprint()}"
     return Fitting(
@@ -259,7 +276,3 @@ def _stream(batch: pa.RecordBatch) -> bytes:
 
 def _results(shards: Iterable[bytes]) -> list[Result]:
     return [result for shard in shards for result in pickle.loads(shard)]  # noqa: S301 - our own
-
-
-def _add_summaries(summaries: Iterable[Summary]) -> Summary:
-    return sum(summaries, Summary())

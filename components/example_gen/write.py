@@ -11,7 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from components.errors import BeamfleetError
 from components.example_gen.parts import Reject
-from components.examples.whole_file import move_into_place
+from components.files import make_folder, move_into_place
 
 ROW_GROUP_ROWS = 20_000
 """Least rows of a row group; readers work through a file one row group at a time."""
@@ -38,7 +38,7 @@ class ExamplesWriter:
 
     def __enter__(self) -> "ExamplesWriter":
         self._remove_staging()
-        _make_folder(self._staging)
+        make_folder(self._staging)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,7 +60,7 @@ class ExamplesWriter:
         """Moves everything to its place."""
         self._close()
         for name in self._names:
-            _make_folder(f"{self._uri}/Split-{name}")
+            make_folder(f"{self._uri}/Split-{name}")
             target = f"{self._uri}/Split-{name}/{self._make.file_name}"
             move_into_place(f"{self._staging}/{name}", target)
         if self._rejects.is_used:
@@ -199,11 +199,6 @@ def _for_tf_example(column: pa.DataType) -> pa.DataType:
 
 def _described(schema: pa.Schema) -> str:
     return str({field.name: str(field.type) for field in schema})
-
-
-def _make_folder(path: str) -> None:
-    if not FileSystems.exists(path):
-        FileSystems.mkdirs(path)
 
 
 def _create(path: str) -> Any:

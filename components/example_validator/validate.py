@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.examples.whole_file import write_whole_file
+from components.files import write_whole
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
@@ -38,7 +38,7 @@ def validate_split(statistics_file: str, schema: "Schema", folder: str) -> "Anom
     import tensorflow_data_validation as tfdv
 
     anomalies = tfdv.validate_statistics(tfdv.load_stats_binary(statistics_file), schema)
-    write_whole_file(f"{folder}/{ANOMALIES_FILE}", anomalies.SerializeToString())
+    write_whole(f"{folder}/{ANOMALIES_FILE}", anomalies.SerializeToString())
     return anomalies
 
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from components.entity_models.store import EntityModels, IndexEntry
 from components.errors import BeamfleetError
+from components.files import exists
 from components.pusher.versions import PushedVersions
 
 LOG = logging.getLogger("beamfleet.server")
@@ -127,12 +128,10 @@ def check_payloads(models: EntityModels) -> None:
 
 
 def _is_store(uri: str) -> bool:
-    from apache_beam.io.filesystems import FileSystems
-
-    store = FileSystems.exists(FileSystems.join(uri, "manifest.json"))
-    if not store and not FileSystems.exists(FileSystems.join(uri, "CURRENT")):
+    store = exists(f"{uri}/manifest.json")
+    if not store and not exists(f"{uri}/CURRENT"):
         raise BeamfleetError(
             f"{uri} is neither a pushed directory (it has no CURRENT) nor an entity-models store "
             "(no manifest.json); push a model there first, or correct the path"
         )
-    return bool(store)
+    return store

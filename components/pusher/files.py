@@ -11,11 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from components.errors import BeamfleetError
-
-
-def is_remote(uri: str) -> bool:
-    """True for a URI of a Beam filesystem that is not a local path, such as `gs://bucket/x`."""
-    return "://" in uri
+from components.files import exists, is_remote, open_file
 
 
 def read_text(uri: str) -> str:
@@ -24,13 +20,9 @@ def read_text(uri: str) -> str:
     Raises:
       FileNotFoundError: there is none.
     """
-    if not is_remote(uri):
-        return Path(uri).read_text(encoding="utf-8")
-    from apache_beam.io.filesystems import FileSystems
-
-    if not FileSystems.exists(uri):
+    if not exists(uri):
         raise FileNotFoundError(uri)
-    with FileSystems.open(uri) as file:
+    with open_file(uri) as file:
         return str(file.read(), "utf-8")
 
 
@@ -48,14 +40,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     sync_folder(path.parent)
 
 
-def write_json_anywhere(uri: str, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file to any Beam filesystem, for an artifact that is not visible yet."""
-    from apache_beam.io.filesystems import FileSystems
-
-    with FileSystems.create(uri) as file:
-        file.write(f"{json.dumps(content, indent=1, sort_keys=True)}\n".encode())
-
-
 def append_line(path: Path, line: str) -> None:
     """Appends a line; one that a killed process left unfinished stays a line of its own."""
     with path.open("ab+") as file:
@@ -71,7 +55,7 @@ def copy_folder(uri: str, target: Path) -> None:
     for name in sorted(_file_names(uri)):
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with _open(f"{uri}/{name}") as source, copy.open("wb") as file:
+        with open_file(f"{uri}/{name}") as source, copy.open("wb") as file:
             shutil.copyfileobj(source, file, 1 << 20)
             sync(file)
     for folder in [target, *(p for p in target.rglob("*") if p.is_dir())]:
@@ -147,12 +131,3 @@ def _file_names(uri: str) -> list[str]:
 
     [match] = FileSystems.match([f"{uri}/**"])
     return [str(PurePosixPath(m.path).relative_to(PurePosixPath(uri))) for m in match.metadata_list]
-
-
-def _open(uri: str) -> IO[bytes]:
-    if not is_remote(uri):
-        return Path(uri).open("rb")
-    from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
-
-    return FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)  # type: ignore[no-any-return]

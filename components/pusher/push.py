@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from components.pusher.files import write_json_anywhere
+from components.files import write_json
 from components.pusher.versions import PushedVersions
 
 
@@ -68,4 +68,4 @@ def push_blessed(
 
 def write_outcome(uri: str, outcome: Outcome) -> None:
     """Writes pushed.json into the artifact's folder, on any Beam filesystem."""
-    write_json_anywhere(f"{uri}/pushed.json", asdict(outcome))
+    write_json(f"{uri}/pushed.json", asdict(outcome))

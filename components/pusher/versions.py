@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import BeamfleetError
+from components.files import is_remote
 from components.pusher import files
 from components.pusher.directory import Pointer, PushedDirectory, Version, words
 
@@ -224,7 +225,7 @@ class PushedVersions:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        if files.is_remote(self.directory):
+        if is_remote(self.directory):
             raise BeamfleetError(
                 f"{self.directory} is not a local folder: pushing and rolling back need one (or a "
                 "mounted volume), because object stores cannot rename; reading works from anywhere"

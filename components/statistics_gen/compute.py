@@ -7,7 +7,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit
-from components.examples.whole_file import write_whole_file
+from components.files import write_whole
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
@@ -50,7 +50,7 @@ def compute_statistics(
 
 def write_statistics(statistics: "DatasetFeatureStatisticsList", folder: str) -> None:
     """Writes the statistics of one split where TFDV and the stock components look for them."""
-    write_whole_file(f"{folder}/{STATISTICS_FILE}", statistics.SerializeToString())
+    write_whole(f"{folder}/{STATISTICS_FILE}", statistics.SerializeToString())
 
 
 def _files(examples: ExamplesSplit) -> list[str]:

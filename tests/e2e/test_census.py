@@ -45,6 +45,7 @@ def test_it_is_validated_pushed_and_used(census):
         "version": 1,
         "directory": str(root / "pushed"),
         "reason": "pushed as version 1",
+        "current": 1,
     }
     assert summary["inference"]["model_version"] == 1
 

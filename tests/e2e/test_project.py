@@ -52,7 +52,8 @@ def test_another_entity_label_and_task_need_only_user_code(project):
     assert composed["mae"] < fallback["mae"] / 2
     assert summary["push"]["version"] == 1
     assert summary["inference"] == {
-        "rows_in": 43, "rows": 43, "rows_failed": 0, "rows_fallback": 1, "model_version": 1,
+        "rows_in": 43, "rows_rejected": 0, "rows": 43, "rows_failed": 0, "rows_fallback": 1,
+        "model_version": 1,
     }  # fmt: skip
 
 

@@ -296,12 +296,10 @@ def test_nothing_is_visible_before_commit_and_nothing_is_written_over(tmp_path):
 
 
 def test_a_failed_write_leaves_no_file(tmp_path, monkeypatch):
-    from apache_beam.io.filesystems import FileSystems
-
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(FileSystems, "rename", fail)
+    monkeypatch.setattr("components.files.move_into_place", fail)
     writer = ShardWriter(str(tmp_path), 0, 1)
     writer.add(entry("a"), b"x")
     with pytest.raises(KeyboardInterrupt):

@@ -65,7 +65,7 @@ def test_too_many_failures_name_the_largest(tmp_path):
 
 
 def test_a_failed_fallback_fails_the_training(tmp_path):
-    with pytest.raises(BeamfleetError, match="fallback model .* failed: ValueError: never"):
+    with pytest.raises(BeamfleetError, match=r"fallback model .* failed: ValueError: never"):
         train(tmp_path / "m", table_of(people("x", 3)), config_of("always_fails"))
     assert workers_alive() == []
 
@@ -112,7 +112,7 @@ def test_a_killed_program_takes_its_processes_along(tmp_path):
     assert len(family) == 3
     os.kill(program.pid, signal.SIGKILL)
     program.wait()
-    gone, alive = psutil.wait_procs(family, timeout=5)
+    _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
 
 
