@@ -1,14 +1,17 @@
-"""Files that are whole or absent, on any Beam filesystem; local ones without importing Beam."""
+"""Files that are whole or absent, on any Beam filesystem.
+
+The command line imports this: Beam and Arrow are imported where they are needed only.
+"""
 
 import io
 import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def is_remote(uri: str) -> bool:
@@ -53,8 +56,10 @@ def write_whole(path: str, content: bytes) -> None:
         raise
 
 
-def write_parquet(path: str, table: pa.Table) -> None:
+def write_parquet(path: str, table: "pa.Table") -> None:
     """Writes a zstd Parquet file that is whole or absent."""
+    import pyarrow.parquet as pq
+
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     write_whole(path, buffer.getvalue())
