@@ -34,8 +34,7 @@ def to_frame(table: pa.Table | pa.RecordBatch, spec: ModelSpec) -> pd.DataFrame:
 
 def _values(column: pa.Array | pa.ChunkedArray, name: str, kind: str) -> np.ndarray[Any, Any]:
     if pa.types.is_dictionary(column.type) and kind == "string":
-        values = column.to_pandas()  # categories first: one Python word for each distinct value
-        return _none_for_missing(values.astype(object))
+        return _words(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
     is_word = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     if is_word != (kind == "string") and not pa.types.is_null(column.type):
         raise BeamfleetError(f"column {name!r} is {column.type}, the models expect {kind}")
@@ -44,6 +43,14 @@ def _values(column: pa.Array | pa.ChunkedArray, name: str, kind: str) -> np.ndar
     except pa.ArrowInvalid as error:
         raise BeamfleetError(f"column {name!r} does not fit {kind}: {error}") from error
     return _none_for_missing(values) if kind == "string" else np.asarray(values)
+
+
+def _words(column: pa.DictionaryArray) -> np.ndarray[Any, Any]:
+    """One Python word for each distinct value."""
+    distinct = [*column.dictionary.to_pylist(), None]
+    codes = column.indices.fill_null(len(distinct) - 1).to_numpy()
+    values: np.ndarray[Any, Any] = np.array(distinct, object)[codes]
+    return values
 
 
 def _none_for_missing(words: pd.Series) -> np.ndarray[Any, Any]:

@@ -7,7 +7,7 @@ creates these objects and sets the attributes, and calls nothing that the payloa
 import json
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -94,10 +94,14 @@ class _Writer:
         return result
 
     def _list(self, value: list[Any], path: str) -> Any:
-        return ["l", *(self.node(item, f"{path}[{i}]") for i, item in enumerate(value))]
+        return ["l", *self._items(value, path)]
 
     def _tuple(self, value: tuple[Any, ...], path: str) -> Any:
-        return ["t", *(self.node(item, f"{path}[{i}]") for i, item in enumerate(value))]
+        return ["t", *self._items(value, path)]
+
+    def _items(self, values: Sequence[Any], path: str) -> Iterator[Any]:
+        for i, item in enumerate(values):
+            yield item if type(item) in _PLAIN else self.node(item, f"{path}[{i}]")
 
     def _dict(self, value: dict[Any, Any], path: str) -> Any:
         if all(type(key) is str for key in value):
@@ -113,8 +117,7 @@ class _Writer:
 
     def _array(self, value: np.ndarray[Any, Any], path: str) -> Any:
         if value.dtype == object:
-            items = [self.node(item, f"{path}[...]") for item in value.ravel().tolist()]
-            return ["A", list(value.shape), items]
+            return ["A", list(value.shape), list(self._items(value.ravel().tolist(), path))]
         value = value.astype(value.dtype.newbyteorder("<"), copy=False)
         order: Literal["F", "C"] = (
             "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
@@ -154,8 +157,13 @@ class _Writer:
             return self._nested(value, path)
         if name not in self.classes:
             self.classes.append(name)
-        state = {k: v for k, v in vars(value).items() if k not in allowed.dropped(name)}
-        nodes = {key: self.node(item, f"{path}.{key}") for key, item in state.items()}
+        dropped = allowed.dropped(name)
+        # Most attributes are plain: the test saves a call and a path for each of them.
+        nodes = {
+            key: item if type(item) in _PLAIN else self.node(item, f"{path}.{key}")
+            for key, item in vars(value).items()
+            if key not in dropped
+        }
         return ["o", self.classes.index(name), nodes]
 
     def _tree(self, tree: Any, path: str) -> Any:
