@@ -33,7 +33,6 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
 REPEATS = 5
 SIDES = ("ours", "joblib", "reference", "limit")
