@@ -6,7 +6,6 @@ program's `sys.path`, and kills its workers when the program dies, however that 
 """
 
 import contextlib
-import gc
 import importlib
 import os
 import signal
@@ -17,6 +16,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, Pipe
+
+from components.imports import heavy_imports
 
 _REQUEST = struct.Struct("<cq")
 _REPLY = struct.Struct("<q")
@@ -84,11 +85,11 @@ class ForkServer:
 def run(control_fd: int, serve: str, preload: Sequence[str]) -> None:
     """The server's main loop, until the program closes its end."""
     module, _, name = serve.partition(":")
-    for wanted in (module, *preload):
-        # A module that fails here fails in the worker too, where its message can be reported.
-        with contextlib.suppress(Exception):
-            importlib.import_module(wanted)
-    gc.freeze()  # what is imported stays shared: no collection touches it in the workers
+    with heavy_imports():  # frozen, what is imported stays shared by the workers
+        for wanted in (module, *preload):
+            # A module that fails here fails in the worker too, where its message can be reported.
+            with contextlib.suppress(Exception):
+                importlib.import_module(wanted)
     workers: set[int] = set()
     with socket.socket(fileno=control_fd) as control:
         while True:

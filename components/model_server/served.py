@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from components.entity_models.store import EntityModels, IndexEntry
 from components.errors import BeamfleetError
 from components.files import exists
+from components.imports import heavy_imports
 from components.pusher.versions import PushedVersions
 
 LOG = logging.getLogger("beamfleet.server")
@@ -61,9 +62,10 @@ class ServedModels:
     def import_frameworks(self) -> None:
         """Imports what the models need, so that the first request need not."""
         frameworks = set(self.served.models.index().column("framework").to_pylist())
-        for framework in frameworks & set(_PACKAGES):
-            for package in _PACKAGES[framework]:
-                importlib.import_module(package)
+        with heavy_imports():
+            for framework in frameworks & set(_PACKAGES):
+                for package in _PACKAGES[framework]:
+                    importlib.import_module(package)
 
     def load_fallback(self) -> None:
         """Loads the model that answers for entities without one.

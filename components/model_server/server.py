@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 
 from components.errors import BeamfleetError
+from components.imports import heavy_imports
 from components.model_server.config import ServerConfig
 from components.model_server.startup import Startup
 
@@ -33,7 +34,7 @@ def serve(config: ServerConfig) -> None:
 
 
 def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> None:
-    with _no_arguments():
+    with _no_arguments(), heavy_imports():
         # Imported here: KServe, Beam's file systems and pandas take seconds.
         from components.model_server.predictor import EntityPredictor
         from components.model_server.rest import Rest

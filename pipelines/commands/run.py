@@ -11,6 +11,7 @@ from types import FrameType
 from typing import NoReturn, TextIO
 
 from components.errors import BeamfleetError
+from components.imports import heavy_imports
 from pipelines import metadata, runner
 from pipelines.lock import only_run_on
 from pipelines.noise import output_to
@@ -85,7 +86,9 @@ def _execute(
     with progress_on(terminal, title, silent=arguments.json) as progress:
         progress.stage("Loading TFX and TensorFlow")
         try:
-            runner.run(pipeline.build(), run_id, arguments.orchestrator, progress)
+            with heavy_imports():
+                built = pipeline.build()
+            runner.run(built, run_id, arguments.orchestrator, progress)
         except Exception as error:
             if interruption.number:
                 raise KeyboardInterrupt from error
