@@ -1,20 +1,33 @@
 """Finds the functions that a user writes, by dotted path."""
 
+import ast
 import hashlib
 import importlib
-import inspect
-from collections.abc import Callable
+import importlib.metadata
+import sys
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from components.errors import BeamfleetError
+
+_DATA_SUFFIXES = frozenset({".py", ".json", ".toml", ".yaml", ".yml", ".txt", ".csv", ".sql"})
+_MOST_DATA_BYTES = 1 << 20
+_OWN = Path(__file__).parent
+# The same function makes another model with another version of these.
+_LIBRARIES = (
+    "beamfleet", "numpy", "pandas", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "keras",
+    "tensorflow",
+)  # fmt: skip
 
 
 def load_function(dotted_path: str) -> Callable[..., Any]:
     """Imports `package.module.function`.
 
     Raises:
-      BeamfleetError: the path has no dot, the module is missing or the name is not a function.
+      BeamfleetError: the path has no dot, the module is missing or cannot be imported, or the name
+        is not a function.
     """
     module_name, _, name = dotted_path.rpartition(".")
     if not module_name:
@@ -23,28 +36,107 @@ def load_function(dotted_path: str) -> Callable[..., Any]:
         )
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise  # the user's module exists, but one of its own imports does not
-        raise BeamfleetError(
-            f"no module {error.name!r} for {dotted_path!r}; it must be importable from the folder "
-            "of the pipeline file"
-        ) from None
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and module_name.startswith(error.name or "\0"):
+            raise BeamfleetError(
+                f"no module {error.name!r} for {dotted_path!r}; it must be importable from the "
+                "folder of the pipeline file"
+            ) from None
+        raise BeamfleetError(f"{module_name!r} cannot be imported: {described(error)}") from error
     function = getattr(module, name, None)
     if not callable(function):
         raise BeamfleetError(f"module {module_name!r} has no function {name!r}")
     return function  # type: ignore[no-any-return]
 
 
-def code_fingerprint(dotted_path: str) -> str:
-    """SHA-256 over the Python files beside the function's own file.
+def described(error: Exception, file: Path | None = None) -> str:
+    """An error of a user's code in one line, with its last place in `file`, else its last."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename} line {error.lineno}: SyntaxError: {error.msg}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename[:1] != "<"]
+    ours = [f for f in frames if file is not None and Path(f.filename) == file]
+    text = f"{type(error).__name__}: {error}"
+    place = (ours or frames)[-1:]
+    return f"{place[0].filename} line {place[0].lineno}: {text}" if place else text
 
-    A cached or reused result must not outlive a change of the code that made it. The whole folder
-    counts, because the function may call its neighbours.
+
+def code_fingerprint(dotted_path: str) -> str:
+    """SHA-256 over the code that a function may run.
+
+    A cached or reused result must not outlive a change of the code that made it. What counts: all
+    files of the function's top package (settings too, up to 1 MiB each), every module of the user's
+    that these import, followed from file to file, and the versions of the libraries that train.
     """
-    source = Path(inspect.getfile(inspect.unwrap(load_function(dotted_path))))
+    load_function(dotted_path)
+    module = sys.modules[dotted_path.rpartition(".")[0]]
+    source = Path(str(module.__file__)).resolve()
+    parts = module.__name__.split(".")
+    root = source.parents[len(parts) - (source.name != "__init__.py")]
+    files = {source}
+    if (root / parts[0]).is_dir():
+        files |= set(_files_of(root / parts[0]))
     digest = hashlib.sha256(dotted_path.encode())
-    for path in sorted(source.parent.rglob("*.py")):
+    for library in _LIBRARIES:
+        digest.update(f"{library} {_version(library)}\n".encode())
+    for path in sorted(_with_imports(files, root)):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(source.parent).as_posix()}:{content}\n".encode())
+        digest.update(f"{path.relative_to(root).as_posix()}:{content}\n".encode())
     return digest.hexdigest()
+
+
+def _files_of(package: Path) -> Iterator[Path]:
+    for path in package.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(package).parts)
+        if path.suffix not in _DATA_SUFFIXES or hidden or not path.is_file():
+            continue
+        if path.suffix == ".py" or path.stat().st_size <= _MOST_DATA_BYTES:
+            yield path
+
+
+def _with_imports(files: set[Path], root: Path) -> set[Path]:
+    """The files and all modules below `root` that they import, however far down."""
+    if root.name.endswith("-packages"):  # installed: what stands beside it is not the user's
+        return files
+    found, waiting = set(files), [path for path in files if path.suffix == ".py"]
+    while waiting:
+        for path in _imported_files(waiting.pop(), root):
+            if path not in found:
+                found.add(path)
+                waiting.append(path)
+    return found
+
+
+def _imported_files(source: Path, root: Path) -> Iterator[Path]:
+    for name in _imported_names(source, root):
+        stem = root.joinpath(*name.split("."))
+        for path in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py"):
+            if path.is_file() and _OWN not in path.parents:
+                yield path
+
+
+def _imported_names(source: Path, root: Path) -> Iterator[str]:
+    """Dotted names of modules, and of what may be one: `from a import b` gives a and a.b."""
+    package = list(source.relative_to(root).parts[:-1])
+    try:
+        tree = ast.parse(source.read_bytes())
+    except SyntaxError:
+        return  # nobody can import it
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            names = [base, *(f"{base}.{alias.name}".strip(".") for alias in node.names)]
+        else:
+            continue
+        for name in filter(None, names):
+            parts = name.split(".")
+            yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -5,11 +5,13 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 from components.errors import BeamfleetError
+from components.user_function import described
 from pipelines.pipeline import Pipeline
 
 PIPELINES = {"census": "one income model per education level, from census rows"}
@@ -37,7 +39,8 @@ def load_pipeline(
     if not callable(function):
         raise BeamfleetError(f"{target} has no function {_EXPECTED}")
     _check_signature(function, target)
-    made = function(root=root, data=data, eval_data=eval_data)
+    with _named(target):
+        made = function(root=root, data=data, eval_data=eval_data)
     if not isinstance(made, Pipeline):
         raise BeamfleetError(
             f"{target}: pipeline() returned {type(made).__name__}, expected a pipelines Pipeline "
@@ -77,11 +80,20 @@ def _load(target: str) -> ModuleType:
         raise BeamfleetError(f"{target} cannot be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[_USER_MODULE] = module
-    try:
+    with _named(target):
         spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise BeamfleetError(f"{target} line {error.lineno}: {error.msg}") from None
     return module
+
+
+@contextmanager
+def _named(target: str) -> Iterator[None]:
+    """Says of an error where in the user's file it is."""
+    try:
+        yield
+    except BeamfleetError:
+        raise
+    except Exception as error:
+        raise BeamfleetError(described(error, Path(target).resolve())) from error
 
 
 def _check_signature(function: Callable[..., object], target: str) -> None:

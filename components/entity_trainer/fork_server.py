@@ -16,12 +16,14 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 
 from components.imports import heavy_imports
 
 _REQUEST = struct.Struct("<cq")
 _REPLY = struct.Struct("<q")
 _FORK, _WAIT = b"f", b"w"
+_HERE = str(Path(__file__).resolve().parents[2])
 
 
 class ForkServer:
@@ -35,9 +37,10 @@ class ForkServer:
     def __init__(self, serve: str, preload: Sequence[str]) -> None:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
+        # Our own folder first while we import: a user's project may have a package `components`.
         code = (
-            f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import run; "
-            f"run({theirs.fileno()}, {serve!r}, {list(preload)!r})"
+            f"import sys; sys.path[:] = {[_HERE, *sys.path]!r}; from {__name__} import run; "
+            f"sys.path.remove({_HERE!r}); run({theirs.fileno()}, {serve!r}, {list(preload)!r})"
         )
         # Its own session: Ctrl-C reaches the program only, which then ends all this.
         self._process = subprocess.Popen(

@@ -11,7 +11,11 @@ from components.pusher.versions import PushedVersions
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Sets `baseline_version`: with another version in service the push is a new decision."""
+    """Sets `baseline_version` and `directory_id`.
+
+    With another version in service, or another directory in the old one's place, the push is a new
+    decision.
+    """
 
     def run(self, execution_info: ExecutionInfo) -> driver_output_pb2.DriverOutput:
         versions = PushedVersions(execution_info.exec_properties["push_destination"])
@@ -19,4 +23,5 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         output = driver_output_pb2.DriverOutput()
         baseline = versions.baseline_for(candidate_uri(model))
         output.exec_properties["baseline_version"].int_value = baseline
+        output.exec_properties["directory_id"].string_value = versions.directory_id()
         return output

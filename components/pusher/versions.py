@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import BeamfleetError
-from components.files import is_remote
+from components.files import is_remote, write_whole
 from components.pusher import files
 from components.pusher.directory import Pointer, PushedDirectory, Version, words
 
@@ -78,6 +78,14 @@ class PushedVersions:
             return int(current.details["baseline_version"])
         return current.number
 
+    def directory_id(self) -> str:
+        """Random text that is made with the directory: another one in its place has another."""
+        with self._writing():
+            path = self._files.root / ".id"
+            if not path.exists():
+                write_whole(str(path), uuid.uuid4().hex.encode())
+            return path.read_text(encoding="utf-8")
+
     def push(self, model_uri: str, candidate_uri: str, baseline_version: int, keep: int) -> Version:
         """Copies a composed store into a new version and makes it the current one.
 
@@ -105,7 +113,7 @@ class PushedVersions:
             current = self.current()
             if current and current.details["store_fingerprint"] == models.fingerprint:
                 return current
-            self._check_fits(models, current, baseline_version)
+            self._check_fits(models, current, candidate_uri, baseline_version)
             pushed = self._add(models, candidate_uri, baseline_version, current)
             self._prune(keep, {pushed.number, current.number if current else 0})
             return pushed
@@ -146,10 +154,17 @@ class PushedVersions:
         return previous
 
     def _check_fits(
-        self, models: "EntityModels", current: Version | None, baseline_version: int
+        self,
+        models: "EntityModels",
+        current: Version | None,
+        candidate_uri: str,
+        baseline_version: int,
     ) -> None:
         number = current.number if current else 0
-        if number != baseline_version:
+        # The same candidate over the same version, judged in another way: nothing is undone.
+        origin = {"candidate_uri": candidate_uri, "baseline_version": baseline_version}
+        again = current is not None and origin.items() <= current.details.items()
+        if number != baseline_version and not again:
             raise BeamfleetError(
                 f"{models.uri} was composed over version {baseline_version}, but version {number} "
                 f"is current in {self.directory} now, and pushing would undo it; run the "

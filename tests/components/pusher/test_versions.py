@@ -181,6 +181,23 @@ def test_model_composed_over_another_version_is_refused(pushed, stores):
     assert served(pushed.current()) == 1
 
 
+def test_the_same_candidate_judged_in_another_way_is_pushed(pushed, stores):
+    pushed.push(stores[1], "candidate", baseline_version=0, keep=3)
+    again = pushed.push(stores[2], "candidate", baseline_version=0, keep=3)
+    assert (again.number, served(pushed.current())) == (2, 2)
+    with pytest.raises(BeamfleetError, match="composed over version 0, but version 2"):
+        pushed.push(stores[3], "another candidate", baseline_version=0, keep=3)
+
+
+def test_a_directory_in_the_place_of_another_has_another_id(pushed, stores):
+    push(pushed, stores[1])
+    first = pushed.directory_id()
+    assert pushed.directory_id() == first
+    shutil.rmtree(pushed.directory)
+    assert pushed.directory_id() != first
+    assert push(pushed, stores[1]).number == 1
+
+
 def test_other_schema_is_refused(pushed, stores, tmp_path):
     push(pushed, stores[0])
     spec = replace(SPEC, features=(("age", "double"), ("hours", "double")))
