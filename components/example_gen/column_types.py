@@ -14,6 +14,7 @@ Kind = Literal["null", "int64", "double", "string"]
 """Type of a column, from narrow to wide; a column without any value is "null"."""
 
 _ORDER: Sequence[Kind] = ("null", "int64", "double", "string")
+_NUMBERS: Sequence[Kind] = ("int64", "double")
 ARROW_TYPE = {
     "null": pa.string(),  # a column without any value is taken for words
     "int64": pa.int64(),
@@ -53,7 +54,7 @@ def kind_of_words(words: pa.Array) -> Kind:
     """Returns the narrowest type of some distinct words (string or binary).
 
     Whole numbers that do not fit 64 bits are words: as floating point they would lose digits. So
-    are numbers with leading zeros, such as postal codes.
+    are numbers with leading zeros, such as postal codes, and hexadecimal ones.
     """
     if len(words) == words.null_count:
         return "null"
@@ -61,18 +62,27 @@ def kind_of_words(words: pa.Array) -> Kind:
         words = _trimmed(words.cast(pa.string()))
     except pa.ArrowInvalid:
         return "string"  # not valid UTF-8; the row is rejected when it is read
-    if pc.any(pc.match_substring_regex(words, r"^-?0\d")).as_py():
-        return "string"
-    if _casts(words, pa.int64()):
-        return "int64"
-    has_huge_whole_number = pc.any(pc.match_substring_regex(words, r"^-?\d{19,}$")).as_py()
-    if not has_huge_whole_number and _casts(words, pa.float64()):
-        return "double"
+    for kind in _NUMBERS:
+        if _casts(words, ARROW_TYPE[kind]) and not has_identifiers(words, kind):
+            return kind
     return "string"
 
 
-def convert(column: pa.Array, kind: Kind) -> tuple[pa.Array, npt.NDArray[np.bool_] | None]:
+def has_identifiers(words: pa.Array, kind: Kind) -> bool:
+    """Whether some words, though spelled as numbers, would lose characters as that type."""
+    return bool(pc.any(_are_identifiers(_trimmed(words), ARROW_TYPE[kind])).as_py())
+
+
+def convert(
+    column: pa.Array, kind: Kind, *, any_spelling: bool = False
+) -> tuple[pa.Array, npt.NDArray[np.bool_] | None]:
     """Converts a plain or dictionary-encoded column.
+
+    Args:
+      column: values of any type that `natural_kind` knows.
+      kind: type to convert to.
+      any_spelling: `007` is a number too, as the user says; else it does not fit, as it would
+        be taken for a word if the type were inferred.
 
     Returns:
       (column of the type, mask of the values that do not fit or None if all do). Values that do
@@ -88,7 +98,7 @@ def convert(column: pa.Array, kind: Kind) -> tuple[pa.Array, npt.NDArray[np.bool
         if not _is_text(column.type) or _casts(column, target):
             return _convert_stored(column, target)
         column = column.dictionary_encode()
-    values, unfit_values = _convert_words(column.dictionary, target)
+    values, unfit_values = _convert_words(column.dictionary, target, any_spelling)
     if unfit_values is None:
         encoded = pa.DictionaryArray.from_arrays(column.indices, values)
         return (encoded if kind == "string" else values.take(column.indices)), None
@@ -98,15 +108,30 @@ def convert(column: pa.Array, kind: Kind) -> tuple[pa.Array, npt.NDArray[np.bool
 
 
 def _convert_words(
-    words: pa.Array, target: pa.DataType
+    words: pa.Array, target: pa.DataType, any_spelling: bool
 ) -> tuple[pa.Array, npt.NDArray[np.bool_] | None]:
     text, unfit = _cast_what_fits(words, pa.string())
     if pa.types.is_string(target):
         return text, unfit
-    numbers, not_numbers = _cast_what_fits(_trimmed(text), target)
+    text = _trimmed(text)
+    numbers, not_numbers = _cast_what_fits(text, target)
+    if not any_spelling:
+        identifiers = pc.fill_null(_are_identifiers(text, target), False)
+        if pc.any(identifiers).as_py():
+            is_one = identifiers.to_numpy(zero_copy_only=False)
+            numbers = pc.if_else(identifiers, None, numbers)
+            not_numbers = is_one if not_numbers is None else not_numbers | is_one
     if unfit is None or not_numbers is None:
         return numbers, unfit if not_numbers is None else not_numbers
     return numbers, unfit | not_numbers
+
+
+def _are_identifiers(words: pa.Array, target: pa.DataType) -> pa.Array:
+    """Marks words with leading zeros, and for floating point whole numbers with many digits."""
+    pattern = r"^[-+]?0[\dxX]"
+    if pa.types.is_floating(target):
+        pattern += r"|^[-+]?\d{19,}$"
+    return pc.match_substring_regex(words, pattern)
 
 
 def _convert_stored(

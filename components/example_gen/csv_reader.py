@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from components.errors import BeamfleetError
-from components.example_gen.column_types import ARROW_TYPE, Kind, kind_of_words
+from components.example_gen.column_types import ARROW_TYPE, Kind, has_identifiers, kind_of_words
 from components.example_gen.csv_blocks import (
     CsvBlock,
     Quoting,
@@ -24,6 +24,7 @@ from components.example_gen.parts import Part, Reject, RowPlaces, typed_part
 from components.example_gen.source import CsvSource
 
 _SAMPLE_BYTES = 256 * 2**10
+_HUGE = 1e18
 _WORDS = pa.dictionary(pa.int32(), pa.binary())
 _FAST_TYPE = {**ARROW_TYPE, "string": pa.dictionary(pa.int32(), pa.string()), "null": pa.null()}
 
@@ -31,8 +32,12 @@ _FAST_TYPE = {**ARROW_TYPE, "string": pa.dictionary(pa.int32(), pa.string()), "n
 class CsvReader:
     """Reads CSV files block by block with pyarrow; a block with a flaw is read again as words."""
 
-    def __init__(self, source: CsvSource) -> None:
+    def __init__(self, source: CsvSource, schema: Collection[str] = ()) -> None:
+        """Takes the columns whose type a schema gives besides."""
         self._source = source
+        self._stated = {name for name, _ in source.types}
+        self._given = {*self._stated, *schema}
+        self._leading_zero = _leading_zero(source.delimiter)
         self._quoting = Quoting(source.delimiter)
         self._columns = source.columns
         self._header_file = ""
@@ -81,6 +86,8 @@ class CsvReader:
             table, ragged = self._read(block, self._fast_types(types))
         except pa.ArrowInvalid:  # a value does not fit its type, or is not UTF-8
             return self._parse_words(block, types)
+        if self._has_identifiers(block, table, types):
+            return self._parse_words(block, types)
         return Part(
             table,
             self._ragged_rejects(block, ragged),
@@ -98,9 +105,23 @@ class CsvReader:
 
     def _parse_words(self, block: CsvBlock, types: Mapping[str, Kind]) -> Part:
         words, ragged = self._read(block, dict.fromkeys(self._columns, _WORDS))
-        given = {name for name, _ in self._source.types}
         places = self._places(block).without({row.number - 1 for row in ragged})
-        return typed_part(words, types, given, places, self._ragged_rejects(block, ragged))
+        rejects = self._ragged_rejects(block, ragged)
+        return typed_part(words, types, self._given, places, rejects, self._stated)
+
+    def _has_identifiers(self, block: CsvBlock, table: pa.Table, types: Mapping[str, Kind]) -> bool:
+        """Whether a value that was read as a number should have been a word (`007`)."""
+        numbers = [n for n in self._columns if types[n] in ("int64", "double")]
+        numbers = [n for n in numbers if n not in self._stated]
+        if not self._leading_zero(block.data):
+            numbers = [n for n in numbers if types[n] == "double" and _has_huge(table[n])]
+        if not numbers:
+            return False
+        words, _ = self._read(block, dict.fromkeys(numbers, _WORDS))
+        return any(
+            has_identifiers(_distinct(words[name]).cast(pa.string()), types[name])
+            for name in numbers
+        )
 
     def _read(
         self, block: CsvBlock, types: Mapping[str, pa.DataType]
@@ -129,6 +150,7 @@ class CsvReader:
             ),
             pa_csv.ConvertOptions(
                 column_types=types,
+                include_columns=list(types),
                 null_values=null_words,
                 strings_can_be_null=True,
             ),
@@ -216,6 +238,23 @@ def _trimmed(column: pa.Array, nulls: Sequence[str]) -> pa.Array:
     if pc.any(is_null).as_py():
         indices = pc.if_else(is_null.take(indices), None, indices)
     return pa.DictionaryArray.from_arrays(indices, words)
+
+
+def _leading_zero(delimiter: str) -> Callable[[bytes], bool]:
+    """Returns a cheap test whether a value may start with a zero and a digit (or an x).
+
+    It looks from each zero back, because zeros are few.
+    """
+    edge = rb'\n\r"' + re.escape(delimiter.encode())
+    before = rb"(?:(?<=[" + edge + rb"]..)|(?<=[ " + edge + rb"][ \t+-]..))"
+    pattern = re.compile(rb"0[0-9xX]" + before)
+    return lambda data: bool(pattern.search(data) or pattern.search(b"\n" + data[:99]))
+
+
+def _has_huge(numbers: pa.ChunkedArray) -> bool:
+    """Whether some have so many digits before the point that floating point loses the last."""
+    extremes = pc.min_max(numbers).as_py()
+    return any(abs(number or 0) >= _HUGE for number in extremes.values())
 
 
 def _distinct(words: pa.ChunkedArray) -> pa.Array:

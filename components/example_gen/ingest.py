@@ -1,7 +1,7 @@
 """Ingests rows: reads, types, cleans, splits and writes them, block by block."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from components.errors import BeamfleetError
@@ -66,10 +66,11 @@ def ingest(
     # A guess from the first rows nearly always holds, and saves reading everything twice.
     types = _infer_from_first_rows(reader, config, files)
     promised: dict[str, Any] = dict(schema or {})
-    if promised and not config.clean:  # else it is what cleaning leaves that the schema types
-        config = _typed(config, {n: k for n, k in promised.items() if n in types})
-        reader, promised = _make_reader(config.source), {}
     given: dict[str, Any] = dict(config.source.types)
+    if promised and not config.clean:  # else it is what cleaning leaves that the schema types
+        reader = _make_reader(config.source, promised)
+        given = {**{n: k for n, k in promised.items() if n in types}, **given}
+        promised = {}
     try:
         return _ingest_as({**types, **given}, promised, reader, config, files, uri)
     except TypesDiffer:
@@ -80,12 +81,12 @@ def ingest(
         raise BeamfleetError(f"{files.main} changed while they were read; run again") from None
 
 
-def _make_reader(source: Source) -> Reader:
+def _make_reader(source: Source, schema: Collection[str] = ()) -> Reader:
     if isinstance(source, CsvSource):
-        return CsvReader(source)
+        return CsvReader(source, schema)
     if isinstance(source, ParquetSource):
-        return ParquetReader(source)
-    return TFRecordReader(source)
+        return ParquetReader(source, schema)
+    return TFRecordReader(source, schema)
 
 
 def _blocks(reader: Reader, config: IngestConfig, files: InputFiles) -> Iterator[tuple[str, Any]]:
@@ -115,12 +116,6 @@ def _infer_from_all_rows(
         for name, kind in reader.infer(block).items():
             types[name] = join_kinds(types.get(name, "null"), kind)
     return types
-
-
-def _typed(config: IngestConfig, types: Mapping[str, Kind]) -> IngestConfig:
-    """Gives a type to columns whose type the configuration leaves open."""
-    merged = {**types, **dict(config.source.types)}
-    return replace(config, source=replace(config.source, types=tuple(merged.items())))
 
 
 def _ingest_as(

@@ -1,6 +1,6 @@
 """Reads Parquet files into typed Arrow tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -30,8 +30,10 @@ class ParquetBlock:
 class ParquetReader:
     """Reads Parquet files in batches; columns must have the same names in all files."""
 
-    def __init__(self, source: ParquetSource) -> None:
-        self._given = {name for name, _ in source.types}
+    def __init__(self, source: ParquetSource, schema: Collection[str] = ()) -> None:
+        """Takes the columns whose type a schema gives besides."""
+        self._stated = {name for name, _ in source.types}
+        self._given = {*self._stated, *schema}
 
     def blocks(self, files: Sequence[str]) -> Iterator[ParquetBlock]:
         """Yields the rows of all files.
@@ -61,7 +63,8 @@ class ParquetReader:
     def parse(self, block: ParquetBlock, types: Mapping[str, Kind]) -> Part:
         table = _flat_table(block.batch, block.file)
         numbers = range(block.first_row, block.first_row + table.num_rows)
-        return typed_part(table, types, self._given, RowPlaces(block.file, numbers))
+        places = RowPlaces(block.file, numbers)
+        return typed_part(table, types, self._given, places, stated=self._stated)
 
 
 def _read_batches(path: str) -> Iterator[pa.RecordBatch]:

@@ -84,15 +84,17 @@ def typed_part(
     given: Collection[str],
     places: RowPlaces,
     earlier: Sequence[Reject] = (),
+    stated: Collection[str] = (),
 ) -> Part:
     """Converts columns to their types and rejects the rows whose values do not fit.
 
     Args:
       table: plain columns of any type; words may be string, binary or dictionaries of them.
       types: type of every column of the output, in output order; missing columns become null.
-      given: columns whose type the user stated.
+      given: columns whose type is given: a value that does not fit rejects its row.
       places: where the rows come from.
       earlier: rows of the same block that were rejected before.
+      stated: those whose type the user gave, and no schema: any spelling of a number fits.
 
     Raises:
       TypesDiffer: the table has a column that `types` lacks, or a value does not fit an inferred
@@ -106,7 +108,9 @@ def typed_part(
         if name not in table.column_names:
             columns[name] = pa.nulls(table.num_rows, ARROW_TYPE[kind])
             continue
-        columns[name], unfit = convert(table[name].combine_chunks(), kind)
+        columns[name], unfit = convert(
+            table[name].combine_chunks(), kind, any_spelling=name in stated
+        )
         if unfit is None:
             continue
         if kind != "string" and name not in given:

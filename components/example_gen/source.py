@@ -24,7 +24,8 @@ class CsvSource:
     """Column names of files without a header; empty: each file's first row names its columns."""
     types: tuple[tuple[str, str], ...] = ()
     """(column, "string" | "int64" | "double") pairs; a value that does not fit its type rejects
-    its row. Columns that are not named get the narrowest type that fits all their values."""
+    its row. Columns that are not named get the narrowest type that fits all their values; there,
+    numbers with leading zeros (`02108`) are words."""
     null_values: tuple[str, ...] = ("", "?")
     """Words that mean "missing", quoted or not."""
     delimiter: str = ","

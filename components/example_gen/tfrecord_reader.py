@@ -1,6 +1,6 @@
 """Reads TFRecord files of tf.Example into typed Arrow tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -32,10 +32,12 @@ class RecordBlock:
 class TFRecordReader:
     """Reads tf.Examples; a feature that some examples lack is missing there."""
 
-    def __init__(self, source: TFRecordSource) -> None:
+    def __init__(self, source: TFRecordSource, schema: Collection[str] = ()) -> None:
+        """Takes the columns whose type a schema gives besides."""
         from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-        self._given = {name for name, _ in source.types}
+        self._stated = {name for name, _ in source.types}
+        self._given = {*self._stated, *schema}
         self._decoder = ExamplesToRecordBatchDecoder()
 
     def blocks(self, files: Sequence[str]) -> Iterator[RecordBlock]:
@@ -60,7 +62,8 @@ class TFRecordReader:
 
     def parse(self, block: RecordBlock, types: Mapping[str, Kind]) -> Part:
         table, numbers, rejects = self._decode(block)
-        return typed_part(table, types, self._given, RowPlaces(block.file, numbers), rejects)
+        places = RowPlaces(block.file, numbers)
+        return typed_part(table, types, self._given, places, rejects, self._stated)
 
     def _decode(self, block: RecordBlock) -> tuple[pa.Table, list[int], list[Reject]]:
         rejects: list[Reject] = []

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from components.errors import BeamfleetError
 from components.example_gen import csv_blocks
 from components.example_gen.csv_blocks import Quoting, read_blocks
+from components.example_gen.files import find_files
+from components.example_gen.ingest import ingest
 from components.example_gen.source import CsvSource, GivenSplit, IngestConfig
 from tests.components.example_gen.reading import (
     ALL,
@@ -257,3 +259,46 @@ def test_blocks_lose_no_byte_and_no_line(text: str, block_bytes: int) -> None:
     for block in blocks:
         assert block.first_line == line
         line += block.data.count(b"\n")
+
+
+IDENTIFIERS = ["02108", "0x10", "-01", "+07", '"007"', " 02108", "00.5"]
+
+
+@pytest.mark.parametrize("late", IDENTIFIERS)
+def test_identifiers_below_the_sample_keep_their_zeros(tmp_path: Path, late: str) -> None:
+    body = "".join(f"94{i % 900 + 100},{i}\n" for i in range(60_000))
+    rows = ingest_csv(tmp_path, f"zip,v\n{body}{late},1\n")
+    assert rows[0] == {"zip": "94100", "v": 0}
+    assert rows[-1] == {"zip": late.strip(' "'), "v": 1}
+
+
+@pytest.mark.parametrize("late", ["123456789012345678901234", "007"])
+def test_identifiers_below_a_sample_of_decimals(tmp_path: Path, late: str) -> None:
+    body = "".join(f"{i}.5\n" for i in range(60_000))
+    assert ingest_csv(tmp_path, f"x\n{body}{late}\n")[-1] == {"x": late}
+
+
+def test_zeros_in_words_dates_and_decimals_leave_numbers_alone(tmp_path: Path) -> None:
+    body = "".join(f"{i},0.5,2024-01-05 09:30,0{i % 7}\n" for i in range(60_000))
+    rows = ingest_csv(tmp_path, f"n,x,time,zip\n{body}")
+    assert rows[9] == {"n": 9, "x": 0.5, "time": "2024-01-05 09:30", "zip": "02"}
+
+
+def test_a_column_that_the_user_calls_a_number_takes_any_spelling(tmp_path: Path) -> None:
+    types = (("n", "int64"), ("x", "double"))
+    rows = ingest_csv(tmp_path, "n,x\n007,123456789012345678901234\n", types=types)
+    assert rows == [{"n": 7, "x": 123456789012345678901234.0}]
+
+
+def test_a_column_that_the_schema_calls_a_number_takes_no_identifiers(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("n,x\n007,1\n0x10,1\n7,123456789012345678901234\n8,1\n")
+    source = CsvSource((str(tmp_path / "rows.csv"),))
+    config = IngestConfig(source, ALL, max_rejected_share=1)
+    schema = {"n": "int64", "x": "double", "label": "string"}
+    ingest(config, find_files(config), str(tmp_path / "out"), schema)
+    assert read_rows(tmp_path / "out", "all") == [{"n": 8, "x": 1.0}]
+    assert [(r["line"], r["reason"]) for r in read_rejects(tmp_path / "out")] == [
+        (2, "column 'n': '007' is not of type int64"),
+        (3, "column 'n': '0x10' is not of type int64"),
+        (4, "column 'x': '123456789012345678901234' is not of type double"),
+    ]
