@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from components.bulk_inferrer.config import InferenceConfig
 from components.entity_evaluator.config import EvaluationConfig
 from components.entity_trainer.config import TrainConfig
 from components.errors import BeamfleetError
@@ -155,7 +156,7 @@ class Pipeline:
         )
         config = TrainConfig(
             train_fn,
-            entity=(entity,) if isinstance(entity, str) else tuple(entity),
+            entity=_several(entity) or (),
             label=label,
             task=task,
             hparams=dict(hparams or {}),
@@ -220,15 +221,28 @@ class Pipeline:
         source: Source,
         *,
         clean: str = "",
-        output_columns: Sequence[str] | None = None,
-        private_columns: Sequence[str] | None = None,
+        output_columns: str | Sequence[str] | None = None,
+        private_columns: str | Sequence[str] | None = None,
+        max_failed_share: float | None = None,
     ) -> "Pipeline":
-        """Predicts unlabelled rows: `.bulk_infer(from_csv("data/new"))`; see BulkInferrer."""
+        """Predicts unlabelled rows: `.bulk_infer(from_csv("data/new"))`.
+
+        Args:
+          source: Rows to predict.
+          clean: Dotted path of `clean_fn(table: pa.Table) -> pa.Table`.
+          output_columns, private_columns, max_failed_share: See
+            `components.bulk_inferrer.config.InferenceConfig`, which has the defaults.
+        """
         if not isinstance(source, Source):
             raise BeamfleetError(
                 f"bulk_infer() takes a source such as from_csv(path), got {source!r}"
             )
-        options = _given(output_columns=output_columns, private_columns=private_columns)
+        options = _given(
+            output_columns=_several(output_columns),
+            private_columns=_several(private_columns),
+            max_failed_share=max_failed_share,
+        )
+        InferenceConfig(**options)  # refuses nonsense
         return self._record(steps.BulkInfer(source, clean, options))
 
     # --- Running ---
@@ -285,3 +299,8 @@ class Pipeline:
 def _given(**options: Any) -> dict[str, Any]:
     """Those that were set: the component's own defaults stand for the others."""
     return {key: value for key, value in options.items() if value is not None}
+
+
+def _several(names: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """One name may stand for a list of one."""
+    return (names,) if isinstance(names, str) else None if names is None else tuple(names)

@@ -105,7 +105,7 @@ class BulkInfer:
     source: Source
     clean: str = ""
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """output_columns, private_columns: those that were set."""
+    """output_columns, private_columns, max_failed_share: those that were set."""
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,19 @@ def pipeline(
         .infer_schema()
         .validate_examples(on_anomaly="stop")
         .train_per_entity(
-            "user_code.sales.train_fn", entity="store", label="sales", task="regression"
+            "user_code.sales.train_fn",
+            entity="store",
+            label="sales",
+            task="regression",
+            missing="keep",  # train_fn fills empty cells; "drop" would leave such rows out
         )
         .evaluate(metrics=["mae", "rmse"])
         .infra_validate(max_startup_s=5, max_p99_ms=200)
         .push_to()
-        .bulk_infer(from_csv(DATA / "sales_next_week.csv"))
+        .bulk_infer(
+            from_csv(DATA / "sales_next_week.csv"),
+            # Written beside each prediction, so that you can join it to your rows.
+            output_columns=["store", "weekday", "price", "promotion"],
+        )
         .cache()
     )

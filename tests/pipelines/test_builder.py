@@ -78,6 +78,10 @@ def test_a_missing_step_is_named(rows, build, advice):
         (lambda p, rows: p.evaluate(metrics=["beauty"]), "unknown metrics"),
         (lambda p, rows: p.with_examples("data"), "output 'examples'"),
         (lambda p, rows: p.bulk_infer("data.csv"), "takes a source such as from_csv"),
+        (
+            lambda p, rows: p.bulk_infer(from_csv(rows), max_failed_share=2),
+            "max_failed_share is between 0 and 1",
+        ),
         (lambda p, rows: p.train_per_entity(TRAIN, entity="a", label="a"), "not the label"),
         (lambda p, rows: p.train_per_entity(TRAIN, entity=[], label="a"), "at least one column"),
         (
@@ -116,6 +120,14 @@ def test_options_reach_the_reader(rows):
     )
     assert read.config.splits == GivenSplit((str(rows),))
     assert read.config.max_rejected_share == 0.5
+
+
+def test_options_reach_the_bulk_inferrer(rows):
+    pipeline = Pipeline("shop").bulk_infer(
+        from_csv(rows), output_columns="shop", max_failed_share=0.2
+    )
+    options = pipeline._steps[steps.BulkInfer].options
+    assert options == {"output_columns": ("shop",), "max_failed_share": 0.2}
 
 
 def test_splits_that_a_step_reads_are_made(rows):

@@ -17,3 +17,12 @@ def test_learns_that_promotion_sells() -> None:
     with_and_without = features.iloc[:2].assign(promotion=[1, 0])
     sold, usual = model.predict(with_and_without)
     assert sold - usual > 25
+
+
+def test_learns_from_and_predicts_rows_with_empty_cells() -> None:
+    features = pd.DataFrame({"weekday": ["mon", None] * 20, "price": [2.0, float("nan")] * 20})
+
+    model = train_fn(EntityExamples("north", features, pd.Series([50.0] * 40)), {})
+
+    unseen = pd.DataFrame({"weekday": [None, "sun"], "price": [float("nan"), 3.0]})
+    assert list(model.predict(unseen).round()) == [50, 50]
