@@ -1,6 +1,7 @@
 """The three column types, and how words and stored values become them."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,8 @@ Kind = Literal["null", "int64", "double", "string"]
 
 _ORDER: Sequence[Kind] = ("null", "int64", "double", "string")
 _NUMBERS: Sequence[Kind] = ("int64", "double")
+_EXACT_DIGITS = 15
+"""A decimal number of as many digits survives floating point."""
 ARROW_TYPE = {
     "null": pa.string(),  # a column without any value is taken for words
     "int64": pa.int64(),
@@ -28,6 +31,21 @@ def join_kinds(one: Kind, other: Kind) -> Kind:
     return max(one, other, key=_ORDER.index)
 
 
+def kind_of_values(column: pa.ChunkedArray, where: str) -> Kind:
+    """Returns the type that a stored column becomes without losing a digit.
+
+    Whole numbers beyond 64 bits, and decimals that floating point would change, become words.
+
+    Raises:
+      BeamfleetError: as `natural_kind`.
+    """
+    kind = natural_kind(column.type, where)
+    may_lose = pa.types.is_uint64(column.type) or pa.types.is_decimal(column.type)
+    if may_lose and convert(column.combine_chunks(), kind)[1] is not None:
+        return "string"
+    return kind
+
+
 def natural_kind(stored: pa.DataType, where: str) -> Kind:
     """Returns the type that a stored column becomes.
 
@@ -38,7 +56,8 @@ def natural_kind(stored: pa.DataType, where: str) -> Kind:
         return natural_kind(stored.value_type, where)
     if pa.types.is_null(stored):
         return "null"
-    if pa.types.is_integer(stored) or pa.types.is_boolean(stored):
+    is_whole = pa.types.is_decimal(stored) and stored.scale <= 0
+    if pa.types.is_integer(stored) or pa.types.is_boolean(stored) or is_whole:
         return "int64"
     if pa.types.is_floating(stored) or pa.types.is_decimal(stored):
         return "double"
@@ -96,7 +115,7 @@ def convert(
         if column.type == target:
             return column, None
         if not _is_text(column.type) or _casts(column, target):
-            return _convert_stored(column, target)
+            return _convert_stored(column, target, any_spelling)
         column = column.dictionary_encode()
     values, unfit_values = _convert_words(column.dictionary, target, any_spelling)
     if unfit_values is None:
@@ -135,11 +154,25 @@ def _are_identifiers(words: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def _convert_stored(
-    column: pa.Array, target: pa.DataType
+    column: pa.Array, target: pa.DataType, any_spelling: bool
 ) -> tuple[pa.Array, npt.NDArray[np.bool_] | None]:
+    if pa.types.is_decimal(column.type) and pa.types.is_floating(target):
+        return _convert_decimals(column, any_spelling)
     if pa.types.is_floating(column.type) and pa.types.is_integer(target):
         column = pc.if_else(pc.is_nan(column), None, column)  # how pandas stores a missing integer
     return _cast_what_fits(column, target)
+
+
+def _convert_decimals(
+    column: pa.Array, any_value: bool
+) -> tuple[pa.Array, npt.NDArray[np.bool_] | None]:
+    """Converts to floating point; a number that does not come back with its digits is unfit."""
+    numbers = column.cast(pa.string()).cast(pa.float64())  # by way of words: the nearest number
+    if any_value or column.type.precision <= _EXACT_DIGITS:
+        return numbers, None
+    pairs = zip(column.to_pylist(), numbers.to_pylist(), strict=True)
+    unfit = np.array([d is not None and Decimal(repr(n)) != d for d, n in pairs], dtype=bool)
+    return (pc.if_else(pa.array(unfit), None, numbers), unfit) if unfit.any() else (numbers, None)
 
 
 def _cast_what_fits(

@@ -77,8 +77,11 @@ def ingest(
         types = _infer_from_all_rows(reader, config, files)
     try:
         return _ingest_as({**types, **given}, promised, reader, config, files, uri)
-    except TypesDiffer:
-        raise BeamfleetError(f"{files.main} changed while they were read; run again") from None
+    except TypesDiffer as misfit:
+        raise BeamfleetError(
+            f"{misfit}; give the column a type (types={{column: 'string'}} keeps every digit), or "
+            "run again if the file changed meanwhile"
+        ) from None
 
 
 def _make_reader(source: Source, schema: Collection[str] = ()) -> Reader:

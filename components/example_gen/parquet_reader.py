@@ -45,7 +45,7 @@ class ParquetReader:
         for path in files:
             first_row = 1
             for batch in _read_batches(path):
-                columns = columns or batch.schema.names
+                columns = columns or _distinct_names(batch.schema.names, path)
                 if batch.schema.names != columns:
                     raise BeamfleetError(
                         f"{path} has columns {batch.schema.names}, but {files[0]} has {columns}; "
@@ -73,6 +73,12 @@ def _read_batches(path: str) -> Iterator[pa.RecordBatch]:
             yield from pq.ParquetFile(file).iter_batches(_BATCH_ROWS)
     except (OSError, pa.ArrowInvalid) as error:
         raise BeamfleetError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _distinct_names(names: list[str], path: str) -> list[str]:
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise BeamfleetError(f"{path} has several columns named {repeated}; rename all but one")
+    return names
 
 
 def _flat_table(batch: pa.RecordBatch, path: str) -> pa.Table:

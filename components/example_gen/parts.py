@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from components.example_gen.column_types import ARROW_TYPE, Kind, convert, natural_kind
+from components.example_gen.column_types import ARROW_TYPE, Kind, convert, kind_of_values
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def typed_part(
         type.
     """
     if set(table.column_names) - set(types):
-        raise TypesDiffer
+        raise TypesDiffer(f"{places.file} has columns {table.column_names}")
     columns: dict[str, pa.Array] = {}
     reasons: dict[int, str] = {}
     for name, kind in types.items():
@@ -114,7 +114,7 @@ def typed_part(
         if unfit is None:
             continue
         if kind != "string" and name not in given:
-            raise TypesDiffer
+            raise _misfit(table[name], int(np.argmax(unfit)), name, kind, places)
         for row in np.flatnonzero(unfit).tolist():
             reasons.setdefault(row, _reason(name, table[name][row].as_py(), kind))
     rejects = [places.reject(table, row, reason) for row, reason in reasons.items()]
@@ -130,9 +130,17 @@ def typed_part(
 def natural_kinds(table: pa.Table, file: str) -> dict[str, Kind]:
     """Returns the type that each stored column becomes."""
     return {
-        field.name: natural_kind(field.type, f"{file}: column {field.name!r}")
-        for field in table.schema
+        name: kind_of_values(table[name], f"{file}: column {name!r}") for name in table.column_names
     }
+
+
+def _misfit(
+    column: pa.ChunkedArray, row: int, name: str, kind: Kind, places: RowPlaces
+) -> TypesDiffer:
+    return TypesDiffer(
+        f"{places.file} line {places.lines[row]}: {_reason(name, column[row].as_py(), kind)}, "
+        f"which the other rows need (this one is stored as {column.type})"
+    )
 
 
 def _reason(name: str, value: object, kind: Kind) -> str:

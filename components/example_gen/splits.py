@@ -1,6 +1,8 @@
 """Decides which split each row belongs to."""
 
 from datetime import UTC, datetime
+from fractions import Fraction
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ NO_TIME = "no time"
 
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+_INT64 = np.iinfo(np.int64)
 _MISSING = np.uint64(0x6A09E667F3BCC909)
 
 
@@ -93,16 +96,28 @@ def _split_by_time(table: pa.Table, splits: TimeSplit) -> dict[str, pa.Array]:
     _known(table, (splits.column,))
     times = _times(table[splits.column].combine_chunks(), splits)
     start = splits.eval_from
-    eval_from = _seconds(start) if isinstance(start, str) else float(start)
+    eval_from = Fraction(_seconds(start) if isinstance(start, str) else start)
+    no_time = pc.is_null(times, nan_is_null=True)
+    train = _is_before(times, eval_from - Fraction(splits.gap))
+    before_eval = _is_before(times, eval_from)
     return {
-        "train": pa.array(times < eval_from - splits.gap),
-        "eval": pa.array(times >= eval_from),
-        GAP: pa.array((times >= eval_from - splits.gap) & (times < eval_from)),
-        NO_TIME: pa.array(np.isnan(times)),
+        "train": train,
+        "eval": pc.invert(pc.or_(before_eval, no_time)),
+        GAP: pc.and_not(before_eval, train),
+        NO_TIME: no_time,
     }
 
 
-def _times(column: pa.Array, splits: TimeSplit) -> npt.NDArray[np.float64]:
+def _is_before(times: pa.Array, moment: Fraction) -> pa.Array:
+    """Marks earlier times; whole numbers are compared as such, since nanoseconds need 61 bits."""
+    if pa.types.is_floating(times.type):
+        return pc.fill_null(pc.less(times, float(moment)), False)
+    bound = min(max(ceil(moment), _INT64.min), _INT64.max)
+    return pc.fill_null(pc.less(times, pa.scalar(bound, pa.int64())), False)
+
+
+def _times(column: pa.Array, splits: TimeSplit) -> pa.Array:
+    """Returns the times as int64 as they are stored, or as double (seconds, if they are text)."""
     is_text = pa.types.is_dictionary(column.type) or pa.types.is_string(column.type)
     if is_text != isinstance(splits.eval_from, str):
         raise BeamfleetError(
@@ -110,11 +125,11 @@ def _times(column: pa.Array, splits: TimeSplit) -> npt.NDArray[np.float64]:
             f"eval_from is {splits.eval_from!r}; give it in the same form as the column"
         )
     if not is_text:
-        return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+        return column
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     moments = pa.array([_seconds(word) for word in column.dictionary.to_pylist()], pa.float64())
-    return np.asarray(moments.take(column.indices).to_numpy(zero_copy_only=False), np.float64)
+    return moments.take(column.indices)
 
 
 def _seconds(word: str | None) -> float:

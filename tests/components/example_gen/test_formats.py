@@ -1,6 +1,7 @@
 """Parquet and TFRecord in, tf.Example out, and clean functions."""
 
 import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -77,6 +78,49 @@ def test_parquet_with_dates_other_columns_or_several_values(tmp_path: Path) -> N
         ingest_parquet(tmp_path, pa.table({"a": [1]}), pa.table({"b": [1]}))
     with pytest.raises(BeamfleetError, match=r"0\.parquet: column 'a' has 2 values"):
         ingest_parquet(tmp_path, pa.table({"a": [[1, 2]]}), pa.table({"a": [[1]]}))
+
+
+BEYOND_DOUBLE = 2**53 + 1
+
+
+def test_decimals_keep_their_digits(tmp_path: Path) -> None:
+    columns = {
+        "key": pa.array([Decimal(BEYOND_DOUBLE), None], pa.decimal128(38, 0)),
+        "huge": pa.array([Decimal(2**64), Decimal(1)], pa.decimal128(38, 0)),
+        "price": pa.array([Decimal("0.10"), None], pa.decimal128(20, 2)),
+        "long": pa.array([Decimal("90071992547409.931"), None], pa.decimal128(20, 3)),
+        "unsigned": pa.array([2**64 - 1, None], pa.uint64()),
+    }
+    assert ingest_parquet(tmp_path, pa.table(columns)).to_pylist()[0] == {
+        "key": BEYOND_DOUBLE, "huge": str(2**64), "price": 0.1, "long": "90071992547409.931",
+        "unsigned": str(2**64 - 1),
+    }  # fmt: skip
+
+
+def test_decimals_that_the_user_calls_doubles_may_lose_digits(tmp_path: Path) -> None:
+    stored = pa.table({"a": pa.array([Decimal("90071992547409.931")], pa.decimal128(20, 3))})
+    table = ingest_parquet(tmp_path, stored, types=(("a", "double"),))
+    assert table["a"].to_pylist() == [90071992547409.931]
+
+
+@pytest.mark.parametrize(
+    ("late", "shown"),
+    [
+        (pa.array([BEYOND_DOUBLE]), "int64"),
+        (pa.array([Decimal(BEYOND_DOUBLE)], pa.decimal128(38, 0)), "decimal128"),
+    ],
+)
+def test_whole_numbers_beyond_double_beside_doubles(
+    tmp_path: Path, late: pa.Array, shown: str
+) -> None:
+    message = rf"1\.parquet line 1: column 'a': '{BEYOND_DOUBLE}' is not of type double.*{shown}"
+    with pytest.raises(BeamfleetError, match=message + ".*give the column a type"):
+        ingest_parquet(tmp_path, pa.table({"a": [0.5]}), pa.table({"a": late}))
+
+
+def test_parquet_with_two_columns_of_one_name(tmp_path: Path) -> None:
+    with pytest.raises(BeamfleetError, match=r"0\.parquet has several columns named \['a'\]"):
+        ingest_parquet(tmp_path, pa.table([[1], [2]], names=["a", "a"]))
 
 
 def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:

@@ -120,3 +120,15 @@ def test_time_split_reads_iso_text() -> None:
 def test_time_split_needs_the_form_of_the_column() -> None:
     with pytest.raises(BeamfleetError, match="holds numbers"):
         split_rows(pa.table({"time": [1, 2]}), TimeSplit("time", eval_from="2024-02-01"))
+
+
+def test_time_split_compares_nanoseconds_exactly() -> None:
+    start = 1_700_000_000_123_456_789
+    times = pa.array([start - 3, start - 2, start - 1, start, None])
+    masks = split_rows(pa.table({"time": times}), TimeSplit("time", eval_from=start, gap=2))
+    assert {name: mask.to_pylist() for name, mask in masks.items()} == {
+        "train": [True, False, False, False, False],
+        "eval": [False, False, False, True, False],
+        "gap": [False, True, True, False, False],
+        "no time": [False, False, False, False, True],
+    }
