@@ -41,7 +41,7 @@ from components.entity_models.predict import predict
 from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit
-from components.files import write_json, write_parquet
+from components.files import move_into_place, write_json, write_parquet
 
 _SHARD_BYTES = 2 * 1024 * 1024
 """Bytes of (compressed) examples a shard: some 100,000 rows, which are in memory together."""
@@ -175,8 +175,10 @@ def _summary(uri: str, model: ServedModel) -> Summary:
 def _check_share(summary: Summary, uri: str, config: InferenceConfig) -> None:
     if summary.rows_failed > config.max_failed_share * summary.rows_in:
         reasons = "; ".join(f"{text} ({count}x)" for text, count in summary.reasons.items())
+        aside = f"{uri.rstrip('/')}.{DEAD_LETTERS}"  # TFX removes the folder of what has failed
+        move_into_place(f"{uri}/{DEAD_LETTERS}", aside)
         raise BeamfleetError(
             f"{summary.rows_failed} of {summary.rows_in} rows failed, more than the share of "
             f"{config.max_failed_share} that max_failed_share allows: {reasons}. They are in "
-            f"{uri}/{DEAD_LETTERS}; mend the data or the model, or allow more"
+            f"{aside}; mend the data or the model, or allow more"
         )

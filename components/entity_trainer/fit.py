@@ -3,9 +3,11 @@
 import hashlib
 import random
 import sys
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from components.entity_trainer.examples import EntityExamples
 from components.entity_trainer.rows import ENTITY, HASH
 
 _REASON_CHARACTERS = 500
+_LOGGED: set[tuple[type, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,9 @@ def fit_planned(
             _own(planned.label.iloc[rows]),
             fitting.spec.classes,
         )
-        yield _fit_one(promised, partial(train_fn, examples, fitting.hparams, **arguments))
+        yield _fit_one(
+            promised, train_fn, partial(train_fn, examples, fitting.hparams, **arguments)
+        )
 
 
 def _own(view: Any) -> Any:
@@ -211,15 +216,26 @@ def _fingerprint(hashes: npt.NDArray[np.uint64], fitting: Fitting) -> str:
     return digest.hexdigest()
 
 
-def _fit_one(promised: Fit, train: Callable[[], object]) -> Fit:
+def _fit_one(promised: Fit, train_fn: Callable[..., object], train: Callable[[], object]) -> Fit:
     from components.entity_models.codecs import encode
 
     _seed(promised.fingerprint)
     try:
         framework, payload = encode(train())
     except (Exception, SystemExit) as error:  # whatever the user's code does, the others go on
-        return failed(promised, f"{type(error).__name__}: {error}")
+        return failed(promised, f"{type(error).__name__}: {error}{_place(error, train_fn)}")
     return replace(promised, framework=framework, payload=payload)
+
+
+def _place(error: BaseException, train_fn: Callable[..., object]) -> str:
+    """Where in the user's file it happened; the whole traceback goes to the log, once a place."""
+    file = getattr(getattr(train_fn, "__code__", None), "co_filename", "")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    place = f" ({Path(file).name} line {frames[-1].lineno})" if frames else ""
+    if (kind := (type(error), place)) not in _LOGGED:
+        _LOGGED.add(kind)
+        traceback.print_exception(error)
+    return place
 
 
 def _seed(fingerprint: str) -> None:

@@ -145,10 +145,7 @@ class _Worker:
             deaths[victim] += 1
             if deaths[victim] == _DEATHS:
                 if victim is None:
-                    raise BeamfleetError(
-                        f"a training process {cause} while it read its rows; give it more memory, "
-                        "or lower max_rows"
-                    )
+                    raise BeamfleetError(_without_victim(cause))
                 done[victim] = failed(progress.fits[victim], f"its process {cause}")
 
     def _converse(self, fitting: Fitting, shard: Shard, progress: "_Progress") -> None:
@@ -177,6 +174,14 @@ class _Worker:
             return f"ended with exit code {code}"
         hint = " (often: out of memory)" if code == -signal.SIGKILL else ""
         return f"was killed by {signal.Signals(-code).name}{hint}"
+
+
+def _without_victim(cause: str) -> str:
+    if cause.startswith("could not"):
+        return f"a training process {cause}; the log has its own words"
+    return (
+        f"a training process {cause} while it read its rows; give it more memory, or lower max_rows"
+    )
 
 
 class _Progress:

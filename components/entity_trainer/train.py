@@ -221,7 +221,8 @@ class _FitShards(beam.DoFn):
             [fallback] = fits
             if fallback.status != "trained":
                 raise BeamfleetError(
-                    f"the fallback model for small and unseen entities failed: {fallback.reason}"
+                    "train_fn failed on the rows of all entities, which the model for small and "
+                    f"unseen ones is trained on: {fallback.reason}"
                 )
             yield beam.pvalue.TaggedOutput(_MODEL, (fallback.framework, fallback.payload))
         place = self._shards - 1 if shard == FALLBACK_SHARD else shard
