@@ -24,7 +24,8 @@ class ExampleGen(base_component.BaseComponent):
 
     Writes `Split-<name>/` as Parquet of list columns (or as tf.Example), and `rejects.parquet`
     (file, line, reason, text) if a row could not be read. The artifact's custom properties count
-    the rows: rows_in = rows_rejected + rows_gap + the sum of rows_<split>.
+    the rows: rows_in = rows_rejected + rows_gap + the sum of rows_<split>. Where `eval` has
+    files of its own, rows_eval_in_train counts its rows that are equal to a row to train on.
 
     With a schema, columns get its types: rows to predict are read as those to train on were. A
     value that does not fit rejects its row.

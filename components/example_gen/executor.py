@@ -58,5 +58,7 @@ def _record(counts: IngestCounts, examples: types.Artifact) -> None:
     examples.set_int_custom_property("rows_in", counts.rows_in)
     examples.set_int_custom_property("rows_rejected", counts.rows_rejected)
     examples.set_int_custom_property("rows_gap", counts.rows_gap)
+    if counts.rows_eval_in_train is not None:
+        examples.set_int_custom_property("rows_eval_in_train", counts.rows_eval_in_train)
     for split, rows in counts.splits.items():
         examples.set_int_custom_property(f"rows_{split}", rows)

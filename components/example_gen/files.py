@@ -1,5 +1,6 @@
 """Finds the input files of a source: folders, patterns, spans, and a fingerprint of it all."""
 
+import filecmp
 import hashlib
 import re
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from components.errors import BeamfleetError
 from components.example_gen.source import GivenSplit, IngestConfig
+from components.files import is_remote
 
 _SUFFIXES = {
     "CsvSource": (".csv", ".data", ".txt", ".tsv"),
@@ -30,22 +32,25 @@ class InputFiles:
     span: int | None
     """Span that `{SPAN}` stood for."""
     fingerprint: str
-    """SHA-256 over names, sizes and times of change."""
+    """SHA-256 over names, sizes and times of change; of local files also over their inodes, since
+    programs may set the other time back, as `cp -p` does."""
 
 
 def find_files(config: IngestConfig) -> InputFiles:
     """Resolves the paths of a configuration.
 
     Raises:
-      BeamfleetError: a path matches no file, or there is no such span.
+      BeamfleetError: a path matches no file, there is no such span, or the files to evaluate on
+        are those to train on.
     """
     given = config.splits.eval_paths if isinstance(config.splits, GivenSplit) else ()
     span, digits = _choose_span(config.source.paths, config.source.span)
     suffixes = _SUFFIXES[type(config.source).__name__]
     main = [m for p in config.source.paths for m in _list(p.replace("{SPAN}", digits), suffixes)]
     evaluation = [m for p in given for m in _list(p.replace("{SPAN}", digits), suffixes)]
+    _check_apart(main, evaluation)
     lines = [
-        f"{split} {m.path} {m.size_in_bytes} {m.last_updated_in_seconds}"
+        f"{split} {m.path} {_state(m)}"
         for split, files in (("main", main), ("eval", evaluation))
         for m in files
     ]
@@ -55,6 +60,45 @@ def find_files(config: IngestConfig) -> InputFiles:
         span=span,
         fingerprint=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
     )
+
+
+def _state(metadata: FileMetadata) -> str:
+    """Returns what changes when the file does."""
+    if is_remote(metadata.path):
+        return f"{metadata.size_in_bytes} {metadata.last_updated_in_seconds}"
+    stat = Path(metadata.path).stat()
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+
+
+def _check_apart(main: Sequence[FileMetadata], evaluation: Sequence[FileMetadata]) -> None:
+    """Refuses a file that is in both lists, and eval files that are all copies.
+
+    Single copies are left to the comparison of rows: two files may well have no rows.
+    """
+    identities = {_identity(m): m for m in main}
+    pairs = [(e, identities[_identity(e)]) for e in evaluation if _identity(e) in identities]
+    if not pairs:
+        pairs = [(e, m) for e in evaluation for m in main if _is_copy(e, m)]
+        pairs = pairs if len({e.path for e, _ in pairs}) == len(evaluation) else []
+    for eval_file, file in pairs:
+        raise BeamfleetError(
+            f"{eval_file.path} is to evaluate on, but it is {file.path}, which is to train on, or "
+            "a copy of it; give eval data of its own"
+        )
+
+
+def _identity(metadata: FileMetadata) -> str | tuple[int, int]:
+    """Returns what a file shares with its links alone."""
+    if is_remote(metadata.path):
+        return str(metadata.path)
+    stat = Path(metadata.path).stat()
+    return stat.st_dev, stat.st_ino
+
+
+def _is_copy(one: FileMetadata, other: FileMetadata) -> bool:
+    if one.size_in_bytes != other.size_in_bytes or is_remote(one.path) or is_remote(other.path):
+        return False
+    return filecmp.cmp(one.path, other.path, shallow=False)
 
 
 def _choose_span(paths: Sequence[str], wanted: int | None) -> tuple[int | None, str]:

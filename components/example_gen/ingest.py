@@ -9,6 +9,7 @@ from components.example_gen.column_types import Kind, join_kinds
 from components.example_gen.csv_reader import CsvReader
 from components.example_gen.files import InputFiles
 from components.example_gen.in_order import map_in_order
+from components.example_gen.overlap import Overlap
 from components.example_gen.parquet_reader import ParquetReader
 from components.example_gen.parts import Reader, Reject, TypesDiffer
 from components.example_gen.prepare import PreparedRows, RowPreparation
@@ -27,7 +28,7 @@ _SHOWN_REJECTS = 3
 
 @dataclass
 class IngestCounts:
-    """Rows by what became of them: `rows_in` is the sum of all others."""
+    """Rows by what became of them: `rows_in` is the sum of rejects, gap and splits."""
 
     splits: dict[str, int]
     """Rows of each split."""
@@ -35,6 +36,8 @@ class IngestCounts:
     rows_rejected: int = 0
     rows_gap: int = 0
     """Rows that a time split leaves between `train` and `eval`."""
+    rows_eval_in_train: int | None = None
+    """Rows of `eval` that are equal to a row of `train`; None unless the splits are given apart."""
     first_rejects: list[Reject] = field(default_factory=list)
     """The first few, for messages."""
 
@@ -60,7 +63,8 @@ def ingest(
         open; columns that the files do not have are ignored.
 
     Raises:
-      BeamfleetError: a file cannot be read, there is no row, or too many rows were rejected.
+      BeamfleetError: a file cannot be read, there is no row, too many rows were rejected, or the
+        rows to evaluate on are those to train on.
     """
     reader = _make_reader(config.source)
     # A guess from the first rows nearly always holds, and saves reading everything twice.
@@ -131,11 +135,16 @@ def _ingest_as(
 ) -> IngestCounts:
     prepare = RowPreparation(reader, config, types, cleaned_types)
     counts = IngestCounts(dict.fromkeys(config.splits.names, 0))
+    overlap = Overlap()
     with ExamplesWriter(uri, config.splits.names, config.payload) as writer:
         for rows in map_in_order(prepare, _blocks(reader, config, files)):
             writer.write(rows.splits, rows.rejects)
             counts.add(rows)
+            for split, hashes in rows.hashes.items():
+                overlap.add(split, hashes)
         _check_share(config, counts)
+        if isinstance(config.splits, GivenSplit):
+            counts.rows_eval_in_train = overlap.count()
         writer.publish()
     return counts
 

@@ -1,7 +1,7 @@
 """Turns one block of a source into the rows of each split."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from components.errors import BeamfleetError
 from components.example_gen.column_types import Kind, convert, natural_kind
+from components.example_gen.overlap import Hashes
 from components.example_gen.parts import Part, Reader, Reject, natural_kinds, typed_part
 from components.example_gen.source import GivenSplit, IngestConfig
-from components.example_gen.splits import GAP, NO_TIME, split_rows
+from components.example_gen.splits import GAP, NO_TIME, hash_rows, split_rows
 from components.user_function import load_function
 
 
@@ -24,6 +25,8 @@ class PreparedRows:
     rows_in: int
     rows_gap: int
     rejects: tuple[Reject, ...]
+    hashes: Mapping[str, Hashes] = field(default_factory=dict)
+    """Hash of each row by split, where the splits are given apart."""
 
 
 class RowPreparation:
@@ -51,7 +54,8 @@ class RowPreparation:
         table = _uniform(part.table)
         rows_in = table.num_rows + len(part.rejects)
         if isinstance(self._config.splits, GivenSplit):
-            return PreparedRows({split: table}, rows_in, 0, part.rejects)
+            hashes = {split: hash_rows(table)}
+            return PreparedRows({split: table}, rows_in, 0, part.rejects, hashes)
         masks = split_rows(table, self._config.splits)
         splits = {name: table.filter(masks[name]) for name in self._config.splits.names}
         rows_gap = int(np.count_nonzero(masks[GAP])) if GAP in masks else 0

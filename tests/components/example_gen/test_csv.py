@@ -217,6 +217,28 @@ def test_given_splits(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "out", "eval") == [{"a": 0.5}]
 
 
+def ingest_apart(tmp_path: Path, train: str, evaluation: str) -> int | None:
+    (tmp_path / "train.csv").write_text(train)
+    (tmp_path / "eval.csv").write_text(evaluation)
+    splits = GivenSplit((str(tmp_path / "eval.csv"),))
+    config = IngestConfig(CsvSource((str(tmp_path / "train.csv"),)), splits)
+    return run_ingest(config, tmp_path / "out").rows_eval_in_train
+
+
+def test_rows_of_both_given_splits_are_counted(tmp_path: Path) -> None:
+    assert ingest_apart(tmp_path, "a,b\n1,x\n2,y\n3,\n", "a,b\n9,x\n2,y\n3.5,\n2,x\n") == 1
+
+
+def test_an_evaluation_on_rows_to_train_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BeamfleetError, match="2 of the 3 rows to evaluate on are among"):
+        ingest_apart(tmp_path, "a,b\n1,x\n2,y\n3,z\n", "a,b\n1,x\n2,y\n4,z\n")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_rows_of_few_values_may_repeat_in_both_splits(tmp_path: Path) -> None:
+    assert ingest_apart(tmp_path, "a\n1\n2\n1\n2\n1\n", "a\n1\n2\n2\n") == 3
+
+
 VALUES = st.text(
     st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=6
 ) | st.sampled_from(['"', '""', " x", "x ", ",", "\n", "\r\n", "a,b", 'a"b', "?", "12", "é"])

@@ -58,14 +58,55 @@ def test_an_unknown_span_names_those_that_there_are(spans: Path) -> None:
 
 def test_the_fingerprint_follows_content_time_and_role(tmp_path: Path) -> None:
     one, two = tmp_path / "1.csv", tmp_path / "2.csv"
-    for path in (one, two):
-        path.write_text("a\n1\n")
+    one.write_text("a\n1\n")
+    two.write_text("a\n2\n")
     before = find(one, two).fingerprint
     assert find(one, two).fingerprint == before
     given = IngestConfig(CsvSource((str(one),)), GivenSplit((str(two),)))
     assert find_files(given).fingerprint != before
     os.utime(one, (1, 1))
     assert find(one, two).fingerprint != before
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_the_fingerprint_sees_a_change_that_keeps_size_and_time(
+    tmp_path: Path, in_place: bool
+) -> None:
+    path = tmp_path / "1.csv"
+    path.write_text("a\n1\n")
+    os.utime(path, (1, 1))
+    before = find(path).fingerprint
+    if not in_place:
+        (tmp_path / "1.csv").rename(tmp_path / "old.csv")
+    path.write_text("a\n2\n")
+    os.utime(path, (1, 1))
+    assert find(path).fingerprint != before
+
+
+def find_apart(train: Path, evaluation: Path) -> InputFiles:
+    return find_files(IngestConfig(CsvSource((str(train),)), GivenSplit((str(evaluation),))))
+
+
+@pytest.mark.parametrize("same", ["path", "link", "copy"])
+def test_rows_to_evaluate_on_are_not_those_to_train_on(tmp_path: Path, same: str) -> None:
+    train, evaluation = tmp_path / "train.csv", tmp_path / "eval.csv"
+    train.write_text("a\n1\n")
+    if same == "path":
+        evaluation = tmp_path / "." / "train.csv"
+    elif same == "link":
+        evaluation.symlink_to(train)
+    else:
+        evaluation.write_bytes(train.read_bytes())
+    with pytest.raises(BeamfleetError, match="give eval data of its own"):
+        find_apart(train, evaluation)
+
+
+def test_files_without_rows_may_be_alike(tmp_path: Path) -> None:
+    for split, row in (("train", "1\n"), ("eval", "2\n")):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "0.csv").write_text(f"a\n{row}")
+        (tmp_path / split / "1.csv").write_text("a\n")
+    assert len(find_apart(tmp_path / "train", tmp_path / "eval").evaluation) == 2
 
 
 def test_types_of_a_schema(tmp_path: Path) -> None:
