@@ -31,6 +31,8 @@ class ModelSpec:
     """(column, `string` | `int64` | `double`) in model input order."""
     classes: tuple[str, ...] | tuple[int, ...] = ()
     """All classes of the label, sorted; () for regression. Probabilities align to it."""
+    entity_types: tuple[str, ...] = ()
+    """`string` | `int64` | `double` of each entity column; () makes all of them `string`."""
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -38,6 +40,9 @@ class ModelSpec:
         if not self.entity_columns or not self.features:
             raise BeamfleetError("a model spec needs at least one entity column and one feature")
         names = [name for name, _ in self.features]
+        strange = [n for n in (*self.entity_columns, self.label, *names) if not isinstance(n, str)]
+        if strange:
+            raise BeamfleetError(f"names of columns must be words, got {strange}")
         if len(set(names)) != len(names):
             raise BeamfleetError(f"features {names} hold a column twice")
         overlap = {self.label, *self.entity_columns} & set(names)
@@ -46,7 +51,21 @@ class ModelSpec:
         unknown = [pair for pair in self.features if pair[1] not in COLUMN_TYPES]
         if unknown:
             raise BeamfleetError(f"features {unknown} have a type outside {COLUMN_TYPES}")
+        if not self.entity_types:
+            object.__setattr__(self, "entity_types", ("string",) * len(self.entity_columns))
+        if len(self.entity_types) != len(self.entity_columns) or not (
+            set(self.entity_types) <= set(COLUMN_TYPES)
+        ):
+            raise BeamfleetError(
+                f"entity types {self.entity_types} expected to be one of {COLUMN_TYPES} for each "
+                f"of {self.entity_columns}"
+            )
         self._check_classes()
+
+    @property
+    def entities(self) -> tuple[tuple[str, str], ...]:
+        """(column, type) of the entity columns."""
+        return tuple(zip(self.entity_columns, self.entity_types, strict=True))
 
     def _check_classes(self) -> None:
         if (self.task == "classification") != bool(self.classes):
@@ -60,12 +79,16 @@ class ModelSpec:
 
     def fingerprint(self) -> str:
         """SHA-256; stores with different fingerprints must not be composed."""
-        text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
+        content = self.to_dict()
+        if set(self.entity_types) == {"string"}:
+            del content["entity_types"]  # as in stores that were written before there were types
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "entity_columns": list(self.entity_columns),
+            "entity_types": list(self.entity_types),
             "label": self.label,
             "task": self.task,
             "features": [list(pair) for pair in self.features],
@@ -86,6 +109,7 @@ class ModelSpec:
                 task=values["task"],
                 features=tuple((name, kind) for name, kind in values["features"]),
                 classes=tuple(values["classes"]),
+                entity_types=tuple(values.get("entity_types", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BeamfleetError(f"not a model spec: {type(error).__name__} {error}") from error

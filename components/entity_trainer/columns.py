@@ -27,6 +27,8 @@ class TrainingColumns:
     """(column, type) in model input order."""
     label_domain: tuple[str, ...] = ()
     """Classes that the schema declares; classes seen in the data are added."""
+    entity_types: tuple[str, ...] = ()
+    """`string` | `int64` | `double` of each entity column."""
 
     @staticmethod
     def of_schema(schema: Any, config: TrainConfig) -> "TrainingColumns":
@@ -52,14 +54,17 @@ class TrainingColumns:
         label_type = str(kinds[config.label])
         _check_label(config, label_type)
         domain = _domain(schema, config) if config.task == "classification" else ()
+        types = tuple(str(kinds[name]) for name in config.entity)
         return TrainingColumns(
-            config.entity, config.label, label_type, config.task, features, domain
+            config.entity, config.label, label_type, config.task, features, domain, types
         )
 
     def spec(self, classes: frozenset[str] | frozenset[int]) -> ModelSpec:
         """The spec of all models, given the classes in the data."""
         names: Any = sorted({*classes, *self.label_domain})
-        return ModelSpec(self.entity, self.label, self.task, self.features, tuple(names))
+        return ModelSpec(
+            self.entity, self.label, self.task, self.features, tuple(names), self.entity_types
+        )
 
     def plain(self, batch: pa.RecordBatch, name: str, kind: str) -> pa.Array:
         """A column in its Arrow type; NaN counts as missing.

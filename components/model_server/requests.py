@@ -6,9 +6,10 @@ A request has one input tensor for each entity column and each feature, of shape
       {"name": "education", "shape": [2], "datatype": "BYTES", "data": ["HS-grad", "Masters"]},
       {"name": "age",       "shape": [2], "datatype": "INT64", "data": [39, null]}]}
 
-A missing value is `null` in `data`; an empty string is a value, not a missing one. Words are BYTES,
+A missing value is `null` in `data`; an empty string is a value, but no entity. Words are BYTES,
 whole numbers INT8 to INT64 or UINT8 to UINT64, other numbers FP32, FP64 or any of the former; the
-entity columns take any of them. A row without an entity key cannot be predicted.
+entity columns take any of them that fits the type they were trained on. A row without an entity key
+cannot be predicted.
 
 Source: https://kserve.github.io/website, "Open Inference Protocol (V2)".
 """
@@ -19,7 +20,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from components.entity_models.key import typed_entity
 from components.entity_models.spec import ModelSpec
+from components.errors import BeamfleetError
 
 _WHOLE = ("INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8")
 _DATATYPES = {
@@ -133,7 +136,12 @@ def to_table(inputs: Sequence[Tensor], spec: ModelSpec, max_rows: int) -> pa.Tab
             400, f"inputs missing: {', '.join(missing)}; give null for a missing value"
         )
     rows = _rows(given.values(), max_rows)
-    return pa.table({name: _column(given[name], kinds[name], rows) for name in kinds})
+    columns = {name: _column(given[name], kinds[name], rows) for name in kinds}
+    try:
+        typed = {name: typed_entity(columns[name], name, kind) for name, kind in spec.entities}
+    except BeamfleetError as error:
+        raise RequestError(400, str(error)) from None
+    return pa.table(columns | typed)
 
 
 def _rows(tensors: Iterable[Tensor], max_rows: int) -> int:

@@ -41,9 +41,8 @@ def output_tensors(spec: ModelSpec) -> list[dict[str, Any]]:
 def input_tensors(spec: ModelSpec) -> list[dict[str, Any]]:
     """Names, datatypes and shapes of what a request needs; -1 is the number of rows."""
     datatypes = {"string": "BYTES", "int64": "INT64", "double": "FP64"}
-    columns = [*((name, "BYTES") for name in spec.entity_columns)]
-    columns += [(name, datatypes[kind]) for name, kind in spec.features]
-    return [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in columns]
+    columns = (*spec.entities, *spec.features)
+    return [{"name": name, "datatype": datatypes[kind], "shape": [-1]} for name, kind in columns]
 
 
 def to_outputs(result: pa.Table, spec: ModelSpec) -> list[dict[str, Any]]:

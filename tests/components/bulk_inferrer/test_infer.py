@@ -240,7 +240,7 @@ def test_column_of_another_type_is_refused(tmp_path, models):
 
 
 def test_split_without_files(tmp_path, models):
-    with pytest.raises(BeamfleetError, match="no files for split 'eval'"):
+    with pytest.raises(BeamfleetError, match="no files of a split 'eval'"):
         split = ExamplesSplit(str(tmp_path), "eval")
         infer(make_pipeline, [split], models, str(tmp_path / "result"), _LENIENT)
 
@@ -296,7 +296,7 @@ def test_any_rows_come_out_once(tmp_path_factory, models, data):
         table.column("id").to_pylist()
     )
     assert len(failed) == summary.rows_failed
-    assert len(failed) == sum(key is None or age == POISON for key, age in data)
+    assert len(failed) == sum(not key or age == POISON for key, age in data)
     names = {p.name for p in folder.rglob("*") if p.is_file()}
     assert names <= {
         "data-00000-of-00001.parquet", "part-00000-of-00001.parquet", "_retention.json",

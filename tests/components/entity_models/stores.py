@@ -16,7 +16,7 @@ from components.entity_models.store import IndexEntry, ShardWriter, commit
 FEATURES = (("word", "string"), ("count", "int64"), ("size", "double"))
 SPEC = ModelSpec(("place",), "label", "classification", FEATURES, ("no", "yes"))
 REGRESSION = ModelSpec(("place",), "label", "regression", FEATURES)
-PLACES = ("Ärger", "../../etc/passwd", "a\x00b", "名前", "", "plain", " ", "C:\\x", "x" * 300)
+PLACES = ("Ärger", "../../etc/passwd", "a\x00b", "名前", "plain", " ", "C:\\x", "x" * 300)
 
 
 def rows(count, seed=0, places=PLACES):

@@ -106,9 +106,9 @@ def test_one_call_an_entity():
 
 
 def test_a_missing_key_is_an_error_of_the_row():
-    table = rows(3).set_column(0, "place", pa.array(["a", None, "a"]))
+    table = rows(4).set_column(0, "place", pa.array(["a", None, "a", ""]))
     result = predict(FakeStore(SPEC, {"a": Picky()}), table).to_pylist()
-    assert [row["error"] for row in result] == [None, "entity key missing", None]
+    assert [row["error"] for row in result] == [None, "entity key missing"] * 2
     assert result[1]["entity"] is None and result[1]["prediction"] is None
 
 
@@ -280,3 +280,10 @@ def test_a_tree_that_saw_one_class_only():
     table = table.set_column(4, "label", pa.array(["yes"] * 50))
     for row in predict(FakeStore(SPEC, {}, train(table)), table).to_pylist():
         assert (row["prediction"], row["probabilities"]) == ("yes", [0.0, 1.0])
+
+
+def test_an_empty_part_of_a_key_is_a_missing_one():
+    table = pa.table({"a": ["x", "", "y", None], "b": ["1", "2", "", "4"]})
+    keys = entity_keys(table, ("a", "b"))
+    assert keys.to_pylist() == ['["x", "1"]', None, None, None]
+    assert entity_keys(table.slice(1, 2), ("b",)).to_pylist() == ["2", None]

@@ -1,5 +1,6 @@
 """A store is whole or absent, finds what was put in, and notices every change."""
 
+import hashlib
 import json
 import shutil
 import threading
@@ -15,11 +16,11 @@ from hypothesis import strategies as st
 
 from components.entity_models.custom import CustomModel
 from components.entity_models.layout import HEADER
+from components.entity_models.spec import ModelSpec
 from components.entity_models.store import EntityModels, IndexEntry, ShardWriter, commit
 from components.errors import BeamfleetError
-from tests.components.entity_models.stores import PLACES, SPEC, rows, train, write
-
-WORDS = [place for place in PLACES if place]
+from tests.components.entity_models.stores import PLACES as WORDS
+from tests.components.entity_models.stores import SPEC, rows, train, write
 
 
 class Bytes(CustomModel):
@@ -322,7 +323,10 @@ def test_the_first_version_stays_readable():
     expected = json.loads((FIXTURE / "expected.json").read_text())
     from components.entity_models.predict import predict
 
-    assert predict(store, rows(20)).to_pylist() == expected
+    # It predicted rows with an empty entity by the fallback; they count as missing now.
+    result = predict(store, rows(20, places=(*WORDS[:4], "", *WORDS[4:]))).to_pylist()
+    assert [row for row in result if row["entity"]] == [row for row in expected if row["entity"]]
+    assert {row["error"] for row in result if not row["entity"]} == {"entity key missing"}
 
 
 def test_store_of_real_models(tmp_path):
@@ -331,3 +335,15 @@ def test_store_of_real_models(tmp_path):
     store = EntityModels(write(str(tmp_path), [(place, model) for place in WORDS], fallback=model))
     loaded, is_fallback = store.model("名前")
     assert type(loaded) is type(model) and not is_fallback
+
+
+def test_the_types_of_the_entity_columns_are_part_of_the_spec():
+    numbers = replace(SPEC, entity_types=("double",))
+    assert ModelSpec.from_dict(numbers.to_dict()) == numbers
+    assert numbers.fingerprint() != SPEC.fingerprint()
+    without = {k: v for k, v in SPEC.to_dict().items() if k != "entity_types"}
+    assert ModelSpec.from_dict(without) == SPEC
+    text = json.dumps(without, sort_keys=True, ensure_ascii=False)
+    assert SPEC.fingerprint() == hashlib.sha256(text.encode()).hexdigest()
+    with pytest.raises(BeamfleetError, match="entity types"):
+        replace(SPEC, entity_types=("double", "double"))

@@ -44,6 +44,15 @@ def test_decimal_classes_are_refused():
         TrainingColumns.of_schema(schema, config_of())
 
 
+@pytest.mark.parametrize(("kind", "name"), [(1, "string"), (2, "int64"), (3, "double")])
+def test_the_spec_knows_the_types_of_the_entity_columns(kind, name):
+    schema = schema_of()
+    [city] = [feature for feature in schema.feature if feature.name == "city"]
+    city.type = kind
+    spec = TrainingColumns.of_schema(schema, config_of()).spec(frozenset({"low"}))
+    assert spec.entities == (("city", name),)
+
+
 def test_the_label_domain_may_be_shared_by_name():
     schema = schema_of()
     schema.string_domain.add(name="bands").value.extend(["low", "high"])

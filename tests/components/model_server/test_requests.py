@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -6,13 +6,14 @@ import pytest
 
 from components.entity_models.spec import ModelSpec
 from components.model_server.requests import RequestError, check_request, to_request, to_table
-from components.model_server.responses import check_rows, to_outputs
+from components.model_server.responses import check_rows, input_tensors, to_outputs
 
 SPEC = ModelSpec(
     entity_columns=("town", "shop"),
     label="sales",
     task="regression",
     features=(("day", "int64"), ("kind", "string"), ("price", "double")),
+    entity_types=("string", "int64"),
 )
 
 
@@ -56,6 +57,27 @@ def test_tensors_become_typed_columns_with_nulls():
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "datatype", "given", "typed"),
+    [
+        ("double", "BYTES", ["1.0", " 2.5"], [1.0, 2.5]),
+        ("double", "INT64", [1, None], [1.0, None]),
+        ("int64", "BYTES", ["1", "-2"], [1, -2]),
+        ("int64", "FP32", [1.0, 2.0], [1, 2]),
+        ("string", "INT64", [1, 2], ["1", "2"]),
+        ("string", "BYTES", ["1.0", ""], ["1.0", ""]),
+    ],
+)
+def test_entities_get_the_type_that_they_had_in_training(
+    kind: str, datatype: str, given: list[Any], typed: list[Any]
+):
+    spec = replace(SPEC, entity_types=("string", kind))
+    table = to_table(tensors(shop={"datatype": datatype, "data": given}), spec, max_rows=10)
+    assert table.column("shop").to_pylist() == typed
+    shop = next(tensor for tensor in input_tensors(spec) if tensor["name"] == "shop")
+    assert shop["datatype"] == {"double": "FP64", "int64": "INT64", "string": "BYTES"}[kind]
+
+
 @pytest.mark.parametrize("data", [[[1], [None]], [1, None]])
 def test_columns_may_be_written_as_matrices(data: list[Any]):
     table = to_table(tensors(day={"shape": [2, 1], "data": data}), SPEC, max_rows=10)
@@ -78,6 +100,11 @@ def test_columns_may_be_written_as_matrices(data: list[Any]):
         ({"day": {"shape": [0], "data": []}}, "expected [n] or [n, 1]"),
         ({"day": {"shape": [1], "data": [1]}}, "same number of rows; 'town' has 2, 'day' has 1"),
         ({"kind": {"data": [7, None]}}, "row 0 of input 'kind' is 7, expected a string"),
+        (
+            {"shop": {"datatype": "FP64", "data": [7.0, 7.5]}},
+            "row 1 of entity column 'shop' is 7.5",
+        ),
+        ({"shop": {"datatype": "BYTES", "data": ["x", "7"]}}, "row 0 of entity column 'shop' is"),
         ({"kind": {"name": "price"}}, "input 'price' is given twice"),
         ({"kind": {"name": "colour"}}, "unknown input 'colour'; the model takes town, shop, day"),
         ({"price": {"data": [float("inf"), 1]}}, "row 0 of input 'price' is not finite"),

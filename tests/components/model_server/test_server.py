@@ -81,7 +81,7 @@ def test_only_the_loopback_is_listened_on(server: ServerProcess):
 
 
 def test_predictions_are_those_of_the_models(client: Client, pushed: PushedVersions):
-    strangers = rows(5, seed=3).set_column(0, "education", pa.array(["x", "", "../x", "é", "0"]))
+    strangers = rows(5, seed=3).set_column(0, "education", pa.array(["x", " ", "../x", "é", "0"]))
     table = pa.concat_tables([ROWS, strangers])
     expected = predict(EntityModels(pushed.version(1).path), table)
     answer = client.infer({**to_request(table, SPEC), "id": "42"})
@@ -95,6 +95,14 @@ def test_predictions_are_those_of_the_models(client: Client, pushed: PushedVersi
     assert probabilities["data"] == [
         p for row in expected.column("probabilities").to_pylist() for p in row
     ]
+
+
+def test_an_empty_entity_is_a_missing_one(client: Client):
+    answer = client.infer(to_request(ROWS.slice(0, 1).set_column(0, "education", [[""]]), SPEC))
+    assert (answer.status, answer.error) == (
+        422,
+        "1 of 1 rows cannot be predicted: row 0: entity key missing",
+    )
 
 
 def test_only_the_asked_outputs_are_given(client: Client):
