@@ -14,6 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from components.errors import BeamfleetError
 
 BLOCK_BYTES = 8 * 2**20
+_TEXT_BYTES = 4096
 RECORD_LIMIT_BYTES = 16 * 2**20
 """A quoted value that is longer is taken for a quote that somebody forgot to close."""
 
@@ -41,7 +42,8 @@ class Quoting:
         before = rb"(\A|[\n\r]|" + re.escape(delimiter.encode()) + rb")"
         quoted = rb'"[^"]*(?:""[^"]*)*(?:"(?!")|\Z)'
         self._quoted_value = re.compile(before + rb" *(" + quoted + rb")")
-        self._any_value = re.compile(before + rb" *((?:" + quoted + rb")?)")
+        after = rb"(?=\Z|[\n\r]|" + re.escape(delimiter.encode()) + rb")"
+        self._any_value = re.compile(before + rb" *((?:" + quoted + rb")?)| +" + after)
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
         """Returns (start, end) of each quoted value; `data` starts with a record.
@@ -56,7 +58,7 @@ class Quoting:
         return spans
 
     def without_spaces(self, data: bytes) -> bytes:
-        """Removes the spaces before each value, but none inside quotes."""
+        """Removes the spaces around each value, but none inside quotes."""
         return self._any_value.sub(rb"\1\2", data)
 
 
@@ -124,8 +126,11 @@ def _chunks(path: str, size: int) -> Iterator[tuple[bytes, bool]]:
     try:
         with _open(path) as file:
             chunk = file.read(size)
-            if chunk[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                raise BeamfleetError(f"{path} is UTF-16; save it as UTF-8")
+            if chunk[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in chunk[:_TEXT_BYTES]:
+                raise BeamfleetError(
+                    f"{path} is UTF-16 or no text at all; save it as UTF-8, for example with "
+                    f"iconv -f UTF-16 -t UTF-8 {path} (UTF-16LE without a byte order mark)"
+                )
             chunk = chunk.removeprefix(b"\xef\xbb\xbf")
             while chunk:
                 following = file.read(size)

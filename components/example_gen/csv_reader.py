@@ -128,7 +128,8 @@ class CsvReader:
     ) -> tuple[pa.Table, list[pa_csv.InvalidRow]]:
         data, nulls = block.data, self._source.null_values
         is_quoted = b'"' in data
-        null_words = [*nulls] if is_quoted else [*nulls, *(f" {word}" for word in nulls)]
+        around = ("{}",) if is_quoted else ("{}", " {}", "{} ", " {} ")
+        null_words = [form.format(word) for form in around for word in nulls]
         ragged: list[pa_csv.InvalidRow] = []
 
         def skip(row: pa_csv.InvalidRow) -> str:
@@ -187,6 +188,7 @@ class CsvReader:
         names, size = _first_record(block.data, self._source.delimiter)
         if not names or (self._source.columns and names != self._source.columns):
             return block
+        _check_utf8(block.file, block.data[:size])
         if not self._columns:
             self._check_header(block.file, names)
             self._columns, self._header_file = names, block.file
@@ -211,6 +213,16 @@ class CsvReader:
             )
 
 
+def _check_utf8(file: str, header: bytes) -> None:
+    try:
+        header.decode()
+    except UnicodeDecodeError:
+        raise BeamfleetError(
+            f"the header of {file} is not UTF-8: {header[:80]!r}; find out its encoding and "
+            f"convert it: iconv -f LATIN1 -t UTF-8 {file}"
+        ) from None
+
+
 def _first_record(data: bytes, delimiter: str) -> tuple[tuple[str, ...], int]:
     """Returns the values of the first record that is not blank, and the bytes up to its end."""
     text = io.StringIO(data.decode(errors="replace"), newline="")
@@ -218,21 +230,23 @@ def _first_record(data: bytes, delimiter: str) -> tuple[tuple[str, ...], int]:
     for record in reader:
         if record and record != [""]:
             ends = re.finditer(rb"\r\n|\n|\r|\Z", data)
-            return tuple(record), next(islice(ends, reader.line_num - 1, None)).end()
+            names = tuple(name.rstrip(" ") for name in record)
+            return names, next(islice(ends, reader.line_num - 1, None)).end()
     return (), 0
 
 
 def _trimmed(column: pa.Array, nulls: Sequence[str]) -> pa.Array:
-    """Removes leading spaces from dictionary-encoded words; those that mean null become null."""
+    """Removes spaces around dictionary-encoded words; those that mean null become null."""
     if not pa.types.is_dictionary(column.type):
         return column
     words = column.dictionary
-    if not pc.any(pc.starts_with(words, " ")).as_py():
+    spaced = pc.or_(pc.starts_with(words, " "), pc.ends_with(words, " "))
+    if not pc.any(spaced).as_py():
         return column
     if pa.types.is_string(words.type):
-        words = pc.utf8_ltrim(words, characters=" ")
+        words = pc.utf8_trim(words, characters=" ")
     else:  # words of a flawed block, perhaps not valid UTF-8
-        words = pa.array([word.lstrip(b" ") for word in words.to_pylist()], pa.binary())
+        words = pa.array([word.strip(b" ") for word in words.to_pylist()], pa.binary())
     indices = column.indices
     is_null = pc.is_in(words, pa.array(nulls, words.type))
     if pc.any(is_null).as_py():

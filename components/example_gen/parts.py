@@ -117,12 +117,21 @@ def typed_part(
             raise _misfit(table[name], int(np.argmax(unfit)), name, kind, places)
         for row in np.flatnonzero(unfit).tolist():
             reasons.setdefault(row, _reason(name, table[name][row].as_py(), kind))
-    rejects = [places.reject(table, row, reason) for row, reason in reasons.items()]
-    keep = np.ones(table.num_rows, dtype=bool)
+    part = Part(pa.table(columns), tuple(earlier), lambda: places)
+    return without_rows(part, reasons, shown=table)
+
+
+def without_rows(part: Part, reasons: Mapping[int, str], shown: pa.Table) -> Part:
+    """Rejects rows of a part (row -> reason); `shown` has their values as they were stored."""
+    if not reasons:
+        return part
+    places = part.places()
+    rejects = [places.reject(shown, row, reason) for row, reason in reasons.items()]
+    keep = np.ones(part.table.num_rows, dtype=bool)
     keep[list(reasons)] = False
     return Part(
-        pa.table(columns).filter(pa.array(keep)),
-        tuple(sorted([*earlier, *rejects], key=lambda reject: reject.line)),
+        part.table.filter(pa.array(keep)),
+        tuple(sorted([*part.rejects, *rejects], key=lambda reject: reject.line)),
         lambda: places.without(reasons),
     )
 

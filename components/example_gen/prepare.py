@@ -6,11 +6,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.errors import BeamfleetError
 from components.example_gen.column_types import Kind, convert, natural_kind
 from components.example_gen.overlap import Hashes
-from components.example_gen.parts import Part, Reader, Reject, natural_kinds, typed_part
+from components.example_gen.parts import (
+    Part,
+    Reader,
+    Reject,
+    natural_kinds,
+    typed_part,
+    without_rows,
+)
 from components.example_gen.source import GivenSplit, IngestConfig
 from components.example_gen.splits import GAP, NO_TIME, hash_rows, split_rows
 from components.user_function import load_function
@@ -51,7 +59,8 @@ class RowPreparation:
         part = self._reader.parse(block, self._types)
         if self._clean is not None:
             part = self._cleaned(part)
-        table = _uniform(part.table)
+        part = _finite(replace(part, table=_uniform(part.table)))
+        table = part.table
         rows_in = table.num_rows + len(part.rejects)
         if isinstance(self._config.splits, GivenSplit):
             hashes = {split: hash_rows(table)}
@@ -93,6 +102,18 @@ def _uniform_column(name: str, column: pa.ChunkedArray) -> pa.Array:
     if pa.types.is_string(array.type):
         array = array.dictionary_encode()
     return array
+
+
+def _finite(part: Part) -> Part:
+    """Rejects rows with an infinite number, on which no model can be trained."""
+    reasons: dict[int, str] = {}
+    for field_ in part.table.schema:
+        if pa.types.is_floating(field_.type):
+            column = part.table[field_.name]
+            for row in np.flatnonzero(pc.fill_null(pc.is_inf(column), False)).tolist():
+                reason = f"column {field_.name!r}: {column[row]} is not a finite number"
+                reasons.setdefault(row, reason)
+    return without_rows(part, reasons, shown=part.table)
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

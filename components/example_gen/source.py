@@ -14,8 +14,8 @@ class CsvSource:
     """Comma-separated text, plain or gzipped, UTF-8 with or without a byte order mark.
 
     Values are read as Python's `csv` module reads them with `skipinitialspace=True`: spaces after
-    a delimiter are no part of a value, quoted values may hold delimiters and line breaks, blank
-    lines are skipped.
+    a delimiter are no part of a value (nor, here, spaces before one), quoted values may hold
+    delimiters, line breaks and spaces, blank lines are skipped.
     """
 
     paths: tuple[str, ...]

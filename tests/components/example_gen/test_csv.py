@@ -72,6 +72,37 @@ def test_utf_16_is_an_error(tmp_path: Path) -> None:
         ingest_csv(tmp_path, "a,b\n1,2\n".encode("utf-16"))
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_byte_order_mark_is_an_error(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(BeamfleetError, match="UTF-16"):
+        ingest_csv(tmp_path, "a,b\n1,2\n".encode(encoding))
+
+
+def test_a_header_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BeamfleetError, match=r"header of .*rows\.csv is not UTF-8.*iconv"):
+        ingest_csv(tmp_path, b"k,caf\xe9\n1,2\n")
+
+
+@pytest.mark.parametrize("word", ["inf", "-Infinity", "1e999"])
+def test_infinite_numbers_are_rejected(tmp_path: Path, word: str) -> None:
+    rows = ingest_csv(tmp_path, f"a,b\n0.5,x\n{word},y\n1.5,z\n", max_rejected_share=0.5)
+    assert rows == [{"a": 0.5, "b": "x"}, {"a": 1.5, "b": "z"}]
+    [reject] = read_rejects(tmp_path / "out")
+    assert (reject["line"], reject["text"]) == (3, f"{word},y")
+    assert reject["reason"] == f"column 'a': {float(word)} is not a finite number"
+
+
+@pytest.mark.parametrize("quoted", ["", '"q "'])
+def test_spaces_at_the_end_are_no_part_of_a_value(tmp_path: Path, quoted: str) -> None:
+    text = f"word , number,rest  \na ,1 ,{quoted}\n a , ? ,{quoted}  \n? ,2,{quoted}\n"
+    rest = quoted.strip('"') or None
+    assert ingest_csv(tmp_path, text) == [
+        {"word": "a", "number": 1, "rest": rest},
+        {"word": "a", "number": None, "rest": rest},
+        {"word": None, "number": 2, "rest": rest},
+    ]
+
+
 @pytest.mark.parametrize("quoted", ["", '"q"'])
 def test_spaces_and_missing_values_with_and_without_quotes_elsewhere(
     tmp_path: Path, quoted: str
@@ -260,6 +291,9 @@ def test_reads_what_pythons_csv_module_reads(
     body = (line_end if blank else "") + text.getvalue()
     expected = list(csv.reader(io.StringIO(body, newline=""), skipinitialspace=True))
     expected = [row for row in expected if row][1:]
+    if quoting == csv.QUOTE_MINIMAL:  # spaces before a delimiter are no part of a plain value
+        expected = [[v if any(c in v for c in ',"\r\n') else v.rstrip(" ") for v in row]
+                    for row in expected]  # fmt: skip
     # csv.writer leaves a lone carriage return unquoted, and csv.reader takes it for a line end.
     assume(all(len(row) == 2 for row in expected))
     with tempfile.TemporaryDirectory() as folder:

@@ -118,6 +118,14 @@ def test_whole_numbers_beyond_double_beside_doubles(
         ingest_parquet(tmp_path, pa.table({"a": [0.5]}), pa.table({"a": late}))
 
 
+def test_parquet_infinite_numbers_are_rejected_and_nan_is_not(tmp_path: Path) -> None:
+    stored = pa.table({"a": [0.5, float("inf"), float("nan"), None]})
+    table = ingest_parquet(tmp_path, stored)
+    assert [str(value) for value in table["a"].to_pylist()] == ["0.5", "nan", "None"]
+    [reject] = read_rejects(tmp_path / "out")
+    assert (reject["line"], reject["reason"]) == (2, "column 'a': inf is not a finite number")
+
+
 def test_parquet_with_two_columns_of_one_name(tmp_path: Path) -> None:
     with pytest.raises(BeamfleetError, match=r"0\.parquet has several columns named \['a'\]"):
         ingest_parquet(tmp_path, pa.table([[1], [2]], names=["a", "a"]))
