@@ -38,6 +38,8 @@ class Node:
     seconds: float
     outputs: tuple[Artifact, ...] = ()
     error: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Execution properties: structures are JSON."""
 
     def output(self, key: str) -> Artifact | None:
         """The output of that name, or None."""
@@ -146,12 +148,18 @@ def _store(root: Path) -> Iterator[Any]:
     database = root / DATABASE
     if not database.exists():
         raise BeamfleetError(f"{root} has no runs yet ({DATABASE} is missing)")
-    from ml_metadata import MetadataStore
+    from ml_metadata import MetadataStore, errors
     from ml_metadata.proto import metadata_store_pb2
 
     config = metadata_store_pb2.ConnectionConfig()
     config.sqlite.filename_uri = str(database)
-    yield MetadataStore(config)
+    try:
+        yield MetadataStore(config)
+    except errors.StatusError as error:
+        text = str(error).strip().splitlines()
+        raise BeamfleetError(
+            f"{database} cannot be read or written, is the disk full? {text[0] if text else ''}"
+        ) from error
 
 
 def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
@@ -180,6 +188,7 @@ def _node(store: Any, execution: Any, outputs: tuple[Artifact, ...], unfinished:
         seconds=(ended - started) / 1000,
         outputs=outputs,
         error=_noted(execution, _ERROR),
+        parameters={name: _plain(v) for name, v in execution.custom_properties.items()},
     )
 
 

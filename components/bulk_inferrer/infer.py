@@ -26,7 +26,6 @@ from components.bulk_inferrer.read import (
     ReadPlaced,
     check_columns,
     empty_table,
-    split_files,
 )
 from components.bulk_inferrer.results import (
     DEAD_LETTERS,
@@ -40,7 +39,7 @@ from components.entity_models.handler import PredictTable
 from components.entity_models.predict import predict
 from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
-from components.examples.read import ExamplesSplit
+from components.examples.read import ExamplesSplit, split_files
 from components.files import move_into_place, write_json, write_parquet
 
 _SHARD_BYTES = 2 * 1024 * 1024

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from components.errors import BeamfleetError
-from components.examples.read import ExamplesSplit, ReadExamples, flatten_columns
+from components.examples.read import ExamplesSplit, ReadExamples, flatten_columns, split_files
 
 PARQUET = "FORMAT_PARQUET"
 FILE, PLACE = "beamfleet:file", "beamfleet:place"
@@ -60,18 +59,6 @@ class ReadPlaced(beam.PTransform):
             | f"ReadExamples{label}" >> ReadExamples(split, _BATCH_ROWS)
             | f"HashRows{label}" >> beam.Map(_hash_rows)
         )
-
-
-def split_files(split: ExamplesSplit) -> list[FileMetadata]:
-    """Files of a split (path, size in bytes), in name order.
-
-    Raises:
-      BeamfleetError: there is none.
-    """
-    [match] = FileSystems.match([split.pattern])
-    if not match.metadata_list:
-        raise BeamfleetError(f"{split.uri} has no files for split {split.split!r}; ingest it again")
-    return sorted(match.metadata_list, key=lambda file: str(file.path))
 
 
 def empty_table(split: ExamplesSplit) -> pa.Table:

@@ -7,6 +7,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from components.errors import BeamfleetError
@@ -58,14 +59,26 @@ def read_batches(
     """Yields a Parquet split without Beam, file by file in name order, as plain columns."""
     if source.payload != "FORMAT_PARQUET":
         raise BeamfleetError(f"{source.uri}: {source.payload} is read by ReadExamples only")
-    [match] = FileSystems.match([source.pattern])
-    if not match.metadata_list:
-        raise BeamfleetError(f"{source.uri} has no split {source.split!r}")
-    for path in sorted(m.path for m in match.metadata_list):
-        with FileSystems.open(path) as file:
+    for found in split_files(source):
+        with FileSystems.open(found.path) as file:
             names = list(columns) if columns is not None else None
             for batch in pq.ParquetFile(file).iter_batches(batch_rows, columns=names):
                 yield flatten_columns(batch)
+
+
+def split_files(source: ExamplesSplit) -> list[FileMetadata]:
+    """Files of a split (path, size in bytes), in name order.
+
+    Raises:
+      BeamfleetError: there is none.
+    """
+    [match] = FileSystems.match([source.pattern])
+    if not match.metadata_list:
+        raise BeamfleetError(
+            f"{source.uri} has no split {source.split!r}; if it had files once, delete the folder "
+            "and run again"
+        )
+    return sorted(match.metadata_list, key=lambda file: str(file.path))
 
 
 def flatten_columns(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
-from components.errors import BeamfleetError
-from components.examples.read import ExamplesSplit
+from components.examples.read import ExamplesSplit, split_files
 from components.files import write_whole
 
 if TYPE_CHECKING:
@@ -41,8 +40,8 @@ def compute_statistics(
         tfdv.StatsOptions(schema=schema), in_memory=True
     )
     partial = [generator.create_accumulator() for generator in generators]
-    for path in _files(examples):
-        with FileSystems.open(path) as file:
+    for found in split_files(examples):
+        with FileSystems.open(found.path) as file:
             for batch in pq.ParquetFile(file).iter_batches(_BATCH_ROWS):
                 partial = [g.add_input(p, batch) for g, p in zip(generators, partial, strict=True)]
     return stats_impl.extract_statistics_output(partial, generators)
@@ -51,10 +50,3 @@ def compute_statistics(
 def write_statistics(statistics: "DatasetFeatureStatisticsList", folder: str) -> None:
     """Writes the statistics of one split where TFDV and the stock components look for them."""
     write_whole(f"{folder}/{STATISTICS_FILE}", statistics.SerializeToString())
-
-
-def _files(examples: ExamplesSplit) -> list[str]:
-    [match] = FileSystems.match([examples.pattern])
-    if not match.metadata_list:
-        raise BeamfleetError(f"{examples.uri} has no split {examples.split!r}")
-    return sorted(metadata.path for metadata in match.metadata_list)

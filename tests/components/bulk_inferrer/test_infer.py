@@ -240,7 +240,7 @@ def test_column_of_another_type_is_refused(tmp_path, models):
 
 
 def test_split_without_files(tmp_path, models):
-    with pytest.raises(BeamfleetError, match="no files of a split 'eval'"):
+    with pytest.raises(BeamfleetError, match="no split 'eval'"):
         split = ExamplesSplit(str(tmp_path), "eval")
         infer(make_pipeline, [split], models, str(tmp_path / "result"), _LENIENT)
 
