@@ -102,8 +102,10 @@ def _show(commands: Commands) -> None:
         "show one run: its nodes, artifacts and summary",
         "latest",
         "20250131-120000 --root runs/census",
+        "latest --all",
     )
     parser.add_argument("run", help="name of a run, or `latest`")
+    parser.add_argument("--all", action="store_true", help="list all entities, not only a pick")
     _root(parser)
     _json(parser)
 

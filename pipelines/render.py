@@ -40,6 +40,23 @@ def clock(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
+def figure(value: float | None) -> str:
+    """Four digits of a metric, or `-`."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def number(value: int) -> str:
+    """`12,345`."""
+    return f"{value:,}"
+
+
+def escaped(text: str) -> str:
+    """Keeps brackets in data from being taken for markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
 def duration(seconds: float) -> str:
     """`0.4 s`, `12 s`, `3 min 20 s`."""
     if seconds < 10:

@@ -8,11 +8,9 @@ from typing import Any
 
 from components.errors import BeamfleetError
 from components.pusher.versions import PushedVersions
-from pipelines.metadata import Artifact, Run
-
-LISTED = 20
-"""Up to so many entities are all listed."""
-WORST = 5
+from pipelines.entities import Entity, read_entities
+from pipelines.fairness import largest_gap
+from pipelines.metadata import Artifact, Node, Run
 
 Section = Mapping[str, Any]
 
@@ -23,6 +21,7 @@ class Summary:
 
     pipeline: str
     run: str
+    root: str
     state: str
     seconds: float
     examples: Section = field(default_factory=dict)
@@ -30,13 +29,18 @@ class Summary:
     training: Section = field(default_factory=dict)
     """entities, entities_trained, entities_small, entities_failed, rows_dropped, ..."""
     evaluation: Section = field(default_factory=dict)
-    """blessed, reason, notes, overall, rows_evaluated, entities_blessed, _kept, _fallback, ..."""
-    entities: tuple[Section, ...] = ()
+    """blessed, reason, notes, overall, slices, min_eval_rows, rows_evaluated, entities_blessed,
+    _kept, _fallback, ..."""
+    fairness: Section = field(default_factory=dict)
+    """The largest gap between groups: column, metric, gap, highest, lowest, path."""
+    entities: tuple[Entity, ...] = ()
     """The table of entities, worst first: entity, rows, metric, value, baseline, verdict, ..."""
+    entity_columns: tuple[str, ...] = ()
     infra: Section = field(default_factory=dict)
     """blessed, reason, import_s, startup_s, p50_ms, p99_ms, rss_mb."""
     push: Section = field(default_factory=dict)
-    """pushed, version, reason, directory; current: the version that is served by now."""
+    """pushed, version, reason, directory; current: the version that is served by now, 0 where
+    there is none; problem: why there is none."""
     inference: Section = field(default_factory=dict)
     """rows_in, rows, rows_failed, rows_fallback, model_version, or skipped; rows_rejected: rows
     beside rows_in that could not be read."""
@@ -49,34 +53,31 @@ class Summary:
         """Plain values for JSON."""
         return asdict(self)
 
-    @property
-    def worst(self) -> tuple[Section, ...]:
-        """The entities with the worst value of what serves them."""
-        return self.entities[:WORST]
 
-
-def summarise(run: Run, seconds: float | None = None) -> Summary:
-    """Reads the artifacts of one run.
-
-    Args:
-      run: As `metadata.read_run` gives it.
-      seconds: How long it took with all around it; None: from the first node to the last.
-    """
+def summarise(run: Run) -> Summary:
+    """Reads the artifacts of one run, as `metadata.read_run` gives it."""
     artifacts = {(node.name, a.key): a for node in run.nodes for a in node.outputs}
 
     def get(node: str, key: str) -> Artifact | None:
         return artifacts.get((node, key))
 
-    evaluation = get("EntityEvaluator", "evaluation")
+    evaluation, model = get("EntityEvaluator", "evaluation"), get("EntityTrainer", "model")
+    manifest = _document(model, "manifest.json")
+    entities, groups = _file(evaluation, "entities.parquet"), _file(evaluation, "fairness.parquet")
     return Summary(
         pipeline=run.pipeline,
         run=run.run_id,
+        root=run.root,
         state=run.state,
-        seconds=round(run.seconds if seconds is None else seconds, 3),
+        seconds=round(run.seconds, 3),
         examples=_examples(get("ExampleGen", "examples")),
-        training=_training(get("EntityTrainer", "model")),
-        evaluation=_evaluation(evaluation, get("EntityEvaluator", "blessing")),
-        entities=_entities(evaluation),
+        training=dict(manifest.get("counts", {})),
+        evaluation=_evaluation(
+            evaluation, get("EntityEvaluator", "blessing"), run.node("EntityEvaluator")
+        ),
+        fairness=largest_gap(groups) if groups else {},
+        entities=read_entities(entities) if entities else (),
+        entity_columns=tuple(manifest.get("spec", {}).get("entity_columns", ())),
         infra=_infra(get("InfraValidator", "blessing")),
         push=_push(get("Pusher", "pushed_model")),
         inference=_inference(
@@ -95,12 +96,10 @@ def _examples(examples: Artifact | None) -> dict[str, Any]:
     return {**section, "rejects": str(rejects)} if rejects.exists() else section
 
 
-def _training(model: Artifact | None) -> dict[str, Any]:
-    return dict(_document(model, "manifest.json").get("counts", {}))
-
-
-def _evaluation(evaluation: Artifact | None, blessing: Artifact | None) -> dict[str, Any]:
-    if evaluation is None or blessing is None:
+def _evaluation(
+    evaluation: Artifact | None, blessing: Artifact | None, node: Node | None
+) -> dict[str, Any]:
+    if evaluation is None or blessing is None or node is None:
         return {}
     known = ("entities_", "rows_")
     section = {k: int(v) for k, v in evaluation.properties.items() if k.startswith(known)}
@@ -110,37 +109,10 @@ def _evaluation(evaluation: Artifact | None, blessing: Artifact | None) -> dict[
         "reason": blessing.properties.get("reason", ""),
         "notes": evaluation.properties.get("notes", ""),
         "overall": overall,
+        "slices": json.loads(node.parameters.get("slices") or "[]"),
+        "min_eval_rows": int(node.parameters.get("min_eval_rows") or 0),
         **section,
     }
-
-
-def _entities(evaluation: Artifact | None) -> tuple[dict[str, Any], ...]:
-    if evaluation is None or not (file := Path(evaluation.uri, "entities.parquet")).exists():
-        return ()
-    import pyarrow.parquet as pq
-
-    columns = [
-        "entity", "rows", "metric", "value", "baseline", "fallback_value", "majority_value",
-        "verdict", "serves", "p_value", "reason",
-    ]  # fmt: skip
-    rows = pq.read_table(file, columns=columns).to_pylist()
-    return tuple(sorted(rows, key=_badness))
-
-
-def served_value(row: Section) -> float | None:
-    """The metric of the model that serves the entity from now on."""
-    column = {"candidate": "value", "pushed": "baseline"}.get(row["serves"], "fallback_value")
-    value = row[column]
-    return None if value is None else float(value)
-
-
-def _badness(row: Section) -> tuple[bool, float, str]:
-    """Worst first, entities without a value last, ties by name."""
-    value = served_value(row)
-    lower_is_better = row["metric"] in ("log_loss", "mse", "rmse", "mae")
-    if value is None:
-        return True, 0.0, row["entity"]
-    return False, -value if lower_is_better else value, row["entity"]
 
 
 def _infra(blessing: Artifact | None) -> dict[str, Any]:
@@ -161,17 +133,19 @@ def _push(pushed_model: Artifact | None) -> dict[str, Any]:
         "version": int(properties.get("version") or 0),
         "reason": properties.get("reason", ""),
         "directory": directory,
-        "current": _current(directory),
+        **_current(directory),
     }
 
 
-def _current(directory: str) -> int:
+def _current(directory: str) -> dict[str, Any]:
     """The version that the pointer names now: somebody may have pushed or rolled back since."""
     try:
         version = PushedVersions(directory).current()
-    except BeamfleetError:  # the commands that serve from it say what is wrong
-        return 0
-    return version.number if version else 0
+    except BeamfleetError as error:
+        return {"current": 0, "problem": str(error)}
+    if version is None:
+        return {"current": 0, "problem": f"{directory} holds no pushed version"}
+    return {"current": version.number, "problem": ""}
 
 
 def _inference(result: Artifact | None, unlabelled: Artifact | None) -> dict[str, Any]:
@@ -191,11 +165,19 @@ def _paths(run: Run, artifacts: Mapping[tuple[str, str], Artifact]) -> dict[str,
         "predictions": ("BulkInferrer", "inference_result"),
     }
     found = {name: artifacts[key].uri for name, key in named.items() if key in artifacts}
+    if file := _file(artifacts.get(named["evaluation"]), "entities.parquet"):
+        found["all entities"] = str(file)
     return {**found, "log": str(Path(run.root, "logs", f"{run.run_id}.log"))}
 
 
+def _file(artifact: Artifact | None, name: str) -> Path | None:
+    """A file of an artifact, if it is there."""
+    file = Path(artifact.uri, name) if artifact else None
+    return file if file and file.exists() else None
+
+
 def _document(artifact: Artifact | None, name: str) -> dict[str, Any]:
-    if artifact is None or not (file := Path(artifact.uri, name)).exists():
+    if not (file := _file(artifact, name)):
         return {}
     document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return document

@@ -204,10 +204,11 @@ class _Words:
     def _pool(self, unit: int) -> str:
         if unit < len(self._contest.entities) or not self._units.groups.rows[unit]:
             return ""
-        return (
-            f"fewer than {self._config.min_eval_rows} rows, judged together with all "
-            f"{self._units.members[unit]} such entities"
-        )
+        few = f"fewer than {self._config.min_eval_rows} rows"
+        members = self._units.members[unit]
+        if members == 1:
+            return f"{few}, the only such entity"
+        return f"{few}, judged together with all {members} such entities"
 
     def _value(self, name: str, unit: int) -> str:
         values = self._values[name]

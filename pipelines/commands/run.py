@@ -99,7 +99,7 @@ def _execute(
 def _report(pipeline: Pipeline, run_id: str, arguments: argparse.Namespace, seconds: float) -> int:
     from pipelines.summary import summarise
 
-    summary = summarise(metadata.read_run(pipeline.root, run_id), seconds)
+    summary = summarise(metadata.read_run(pipeline.root, run_id))
     if arguments.json:
         print(json.dumps(summary.to_dict()))
     else:

@@ -18,14 +18,14 @@ def main(arguments: argparse.Namespace) -> int:
     summary = summarise(run)
     if arguments.json:
         nodes = [asdict(node) for node in run.nodes]
-        print(json.dumps({**summary.to_dict(), "root": run.root, "nodes": nodes}))
+        print(json.dumps({**summary.to_dict(), "nodes": nodes}))
         return 0
     terminal = console()
     terminal.print(_nodes(run))
     for node in run.nodes:
         if node.error:
             terminal.print(f"[bold red]{node.name}[/]: {node.error}", markup=True)
-    show_summary(summary, terminal)
+    show_summary(summary, terminal, everything=arguments.all)
     return 0
 
 
