@@ -103,7 +103,7 @@ class ModelSpec:
           BeamfleetError: a field is missing or wrong.
         """
         try:
-            return ModelSpec(
+            spec = ModelSpec(
                 entity_columns=tuple(values["entity_columns"]),
                 label=values["label"],
                 task=values["task"],
@@ -111,5 +111,7 @@ class ModelSpec:
                 classes=tuple(values["classes"]),
                 entity_types=tuple(values.get("entity_types", ())),
             )
-        except (KeyError, TypeError, ValueError) as error:
+            spec.fingerprint()  # fails for text that is not Unicode
+            return spec
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise BeamfleetError(f"not a model spec: {type(error).__name__} {error}") from error

@@ -55,7 +55,7 @@ class EntityModels:
         self.uri = uri
         self.spec = ModelSpec.from_dict(manifest["spec"])
         self.counts: Mapping[str, int] = MappingProxyType(dict(manifest["counts"]))
-        self._index = _read_index(uri, str(manifest["index_sha256"]))
+        self._index = _read_index(uri, manifest["index_sha256"])
         self._columns = [column.chunk(0) for column in self._index.columns]
         kinds = self._index.column("kind")
         # Sorted by kind, then by entity: "entity" rows come before the one "fallback" row.
@@ -183,7 +183,7 @@ def _read_manifest(uri: str) -> dict[str, Any]:
             f"{uri} has no {MANIFEST}: not an entity models artifact, or its training was stopped "
             "before it was whole; train again"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BeamfleetError(f"{path} is not JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BeamfleetError(f"{path}: format {FORMAT!r} expected")
@@ -193,6 +193,8 @@ def _read_manifest(uri: str) -> dict[str, Any]:
         )
     if not isinstance(manifest.get("spec"), dict) or not isinstance(manifest.get("counts"), dict):
         raise BeamfleetError(f"{path}: spec and counts expected; restore the artifact")
+    if not isinstance(manifest.get("index_sha256"), str):
+        raise BeamfleetError(f"{path}: index_sha256 expected; restore the artifact")
     return manifest
 
 

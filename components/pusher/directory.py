@@ -97,7 +97,7 @@ class PushedDirectory:
             problem = "is missing"
         except OSError as error:  # a file in the folder's place, no permission ...
             raise BeamfleetError(f"{self.uri} cannot be a pushed directory: {error}") from None
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             problem = "is broken"
         raise BeamfleetError(f"{path} {problem}; roll back to one of: {words(self.numbers())}")
 

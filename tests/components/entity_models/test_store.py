@@ -178,6 +178,10 @@ def shard_of(uri):
     return uri / "shards" / "shard-00000-of-00001.bin"
 
 
+def changed(**changes):
+    return {**SPEC.to_dict(), **changes}
+
+
 def change_manifest(uri, **changes):
     manifest = json.loads((uri / "manifest.json").read_text())
     (uri / "manifest.json").write_text(json.dumps({**manifest, **changes}))
@@ -190,10 +194,15 @@ def change_manifest(uri, **changes):
         (lambda uri: shutil.rmtree(uri), "no manifest.json"),
         (lambda uri: (uri / "manifest.json").write_text("{"), "not JSON"),
         (lambda uri: (uri / "manifest.json").write_text("[]"), "format"),
+        (lambda uri: (uri / "manifest.json").write_text("[" * 200_000), "not JSON"),
         (lambda uri: change_manifest(uri, version=2), "version 2, this release reads 1"),
         (lambda uri: change_manifest(uri, format="other"), "format 'beamfleet-entity-models'"),
         (lambda uri: change_manifest(uri, spec={"label": "x"}), "not a model spec"),
+        (lambda uri: change_manifest(uri, spec=changed(entity_columns=[1])), "must be words"),
+        (lambda uri: change_manifest(uri, spec=changed(label="\ud800")), "not a model spec"),
+        (lambda uri: change_manifest(uri, spec=changed(entity_types=[[]])), "not a model spec"),
         (lambda uri: change_manifest(uri, counts=3), "counts"),
+        (lambda uri: change_manifest(uri, index_sha256=None), "index_sha256 expected"),
         (lambda uri: change_manifest(uri, index_sha256="0"), "SHA-256 differs from manifest"),
         (lambda uri: (uri / "index.parquet").unlink(), "is missing"),
         (lambda uri: (uri / "index.parquet").write_bytes(b"PAR1"), "SHA-256 differs"),

@@ -249,7 +249,19 @@ def test_folders_of_other_names_are_left_alone(pushed, stores):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "2", '{"version": 9}', '{"version": 9, "highest": 2}', "\x00"]
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "2",
+        '{"version": 9}',
+        '{"version": 9, "highest": 2}',
+        '{"version": 1e400, "highest": 2}',
+        "[" * 200_000,
+        "\x00",
+    ],
+    ids=range(9),
 )
 def test_broken_pointer_says_what_to_do_and_is_mended_by_it(pushed, stores, content):
     push(pushed, stores[0])
