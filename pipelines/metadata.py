@@ -1,7 +1,8 @@
 """What ML Metadata knows about the runs below a root. Imports no TFX, which takes seconds."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from components.errors import BeamfleetError
 from pipelines.lock import is_held
 
 DATABASE = "metadata.db"
-_ERROR, _STATE = "error", "state"
+_ERROR, _STATE, _SECONDS = "error", "state", "seconds"
 _STATES = {"COMPLETE": "done", "CACHED": "cached", "FAILED": "failed", "CANCELED": "stopped"}
 
 
@@ -57,6 +58,8 @@ class Run:
     """done, failed, stopped (by the user or killed) or running."""
     nodes: tuple[Node, ...]
     """In the order in which they started."""
+    took: float | None = None
+    """Seconds with all around the nodes; None: its process was killed and could not say."""
 
     @property
     def started(self) -> float:
@@ -65,7 +68,9 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """From the first node's start to the last one's end."""
+        """How long it took; of a killed run from the first node's start to the last one's end."""
+        if self.took is not None:
+            return self.took
         return max((n.started + n.seconds for n in self.nodes), default=0.0) - self.started
 
     def node(self, name: str) -> Node | None:
@@ -136,6 +141,25 @@ def note_error(root: Path, run_id: str, node: str, error: str) -> None:
             store.put_executions(failed)
 
 
+@contextmanager
+def timed(root: Path, run_id: str) -> Iterator[None]:
+    """Keeps how long what is done within took: for `Run.seconds`, however the run ends."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        with suppress(BeamfleetError):  # no node was started, or the disk is full
+            _note_seconds(root, run_id, time.monotonic() - started)
+
+
+def _note_seconds(root: Path, run_id: str, seconds: float) -> None:
+    with _store(root) as store:
+        context = store.get_context_by_type_and_name("pipeline_run", run_id)
+        if context is not None:
+            context.custom_properties[_SECONDS].double_value = seconds
+            store.put_contexts([context])
+
+
 def find_roots(base: Path) -> list[Path]:
     """`base` itself if runs lie there, else the folders below it where runs lie."""
     if (base / DATABASE).exists():
@@ -176,7 +200,9 @@ def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
     ]
     ordered = tuple(sorted(nodes, key=lambda node: node.started))
     state = _noted(context, _STATE) or unfinished
-    return Run(context.name, pipelines[0] if pipelines else "", str(root), state, ordered)
+    known = context.custom_properties
+    took = known[_SECONDS].double_value if _SECONDS in known else None
+    return Run(context.name, pipelines[0] if pipelines else "", str(root), state, ordered, took)
 
 
 def _node(store: Any, execution: Any, outputs: tuple[Artifact, ...], unfinished: str) -> Node:

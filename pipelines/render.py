@@ -1,5 +1,7 @@
 """How things look on the terminal."""
 
+import re
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -17,11 +19,27 @@ STATE_STYLES = {
 
 
 def console() -> "Console":
-    """Standard output; a pipe or file gets no colours and no line breaks of ours."""
+    """Standard output; a pipe or file gets no colours, no line breaks of ours and no padding."""
+    from typing import IO, cast
+
     from rich.console import Console
 
     made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=200)
+    if made.is_terminal:
+        return made
+    return Console(highlight=False, width=200, file=cast(IO[str], _Unpadded()))
+
+
+class _Unpadded:
+    """Standard output without the spaces with which tables fill their lines up."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(re.sub(r" +(?=\n)", "", text))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 def plain_table(*columns: str, right: tuple[str, ...] = ()) -> "Table":

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
@@ -49,16 +48,15 @@ def _run(pipeline: Pipeline, arguments: argparse.Namespace, interruption: _Inter
     run_id = runner.new_run_id(pipeline.root)
     log = pipeline.root / "logs" / f"{run_id}.log"
     metadata.close_runs(pipeline.root, "stopped", "the process was killed")
-    started = time.monotonic()
     try:
-        with output_to(log) as terminal:
+        with output_to(log) as terminal, metadata.timed(pipeline.root, run_id):
             _execute(pipeline, run_id, arguments, terminal, interruption)
     except KeyboardInterrupt:
         _stop(pipeline.root, log, interruption.number)
     except BeamfleetError as error:
         raise BeamfleetError(f"{error}\nlog: {log}") from error
     metadata.close_runs(pipeline.root, "done")
-    return _report(pipeline, run_id, arguments, time.monotonic() - started)
+    return _report(pipeline, run_id, arguments)
 
 
 def _stop(root: Path, log: Path, number: int) -> NoReturn:
@@ -96,7 +94,7 @@ def _execute(
             raise _for_the_user(error) from error
 
 
-def _report(pipeline: Pipeline, run_id: str, arguments: argparse.Namespace, seconds: float) -> int:
+def _report(pipeline: Pipeline, run_id: str, arguments: argparse.Namespace) -> int:
     from pipelines.summary import summarise
 
     summary = summarise(metadata.read_run(pipeline.root, run_id))

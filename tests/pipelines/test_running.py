@@ -11,6 +11,7 @@ from pipelines import metadata
 from pipelines.events import CACHED, DONE, FAILED, STARTED, NodeEvent
 from pipelines.lock import only_run_on
 from pipelines.progress import PlainProgress
+from pipelines.render import console, plain_table
 from pipelines.runner import new_run_id
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +140,31 @@ def test_runs_and_their_states_are_read_back(tmp_path, store):
     assert second.state == "failed"
     with pytest.raises(BeamfleetError, match=r"no run 'run-3'; the latest are: run-1, run-2"):
         metadata.read_run(tmp_path, "run-3")
+
+
+def test_a_run_takes_as_long_as_all_of_it(tmp_path, store):
+    with metadata.timed(tmp_path, "run-1"):
+        time.sleep(0.2)  # loading TFX
+        put_run(store, "run-1", {"ExampleGen": "COMPLETE"})
+    put_run(store, "run-2", {"ExampleGen": "COMPLETE"})  # killed
+    loaded, killed = metadata.read_runs(tmp_path)
+    assert loaded.seconds >= 0.2
+    assert metadata.read_run(tmp_path, "run-1").seconds == loaded.seconds
+    assert killed.seconds < 0.2
+
+
+def test_a_run_that_started_no_node_has_no_time(tmp_path):
+    with metadata.timed(tmp_path, "run-1"):
+        pass
+
+
+def test_what_is_redirected_has_no_padding(capsys):
+    table = plain_table("name", "value")
+    table.add_row("a", "1")
+    console().print(table)
+    lines = capsys.readouterr().out.splitlines()
+    assert any("name" in line for line in lines)
+    assert [line.rstrip() for line in lines] == lines
 
 
 def test_executions_that_a_killed_run_left_open_are_closed(tmp_path, store):
