@@ -34,7 +34,16 @@ from components.entity_models.write import ShardWriter, commit
 from components.errors import BeamfleetError
 from components.files import open_file
 
-__all__ = ["EntityModels", "IndexEntry", "ShardWriter", "commit"]
+__all__ = ["EntityModels", "IndexEntry", "ShardWriter", "UnreadableModelError", "commit"]
+
+
+class UnreadableModelError(BeamfleetError):
+    """A stored model was removed, damaged, or needs what is not installed here."""
+
+    def __init__(self, entity: str, message: str) -> None:
+        super().__init__(message)
+        self.entity = entity
+        """Entity key; "" for the fallback."""
 
 
 class EntityModels:
@@ -157,7 +166,8 @@ class EntityModels:
         try:
             return decode(entry.framework, self.payload(entry))
         except BeamfleetError as error:
-            raise BeamfleetError(f"{self.uri}: entity {entry.entity!r}: {error}") from error
+            message = f"{self.uri}: entity {entry.entity!r}: {error}"
+            raise UnreadableModelError(entry.entity, message) from error
 
     def _keep(self, entity: str, model: object, size: int) -> None:
         with self._lock:

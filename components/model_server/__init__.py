@@ -9,7 +9,8 @@
 A request is answered as a whole or refused as a whole, with {"error": "<one sentence>"}: 400 not a
 request that the models take, 404 no such path, 408 the body did not arrive, 413 too large, 415 not
 JSON, 422 rows without prediction (named), 500 a failure of the server (the log has it), 503 too
-many requests wait, 504 the prediction took too long. There is no login, no TLS and no gRPC: it
+many requests wait, or a stored model was removed or damaged (the server is not ready then), 504 the
+prediction took too long. There is no login, no TLS and no gRPC: it
 listens on the loopback unless told otherwise; put a proxy before it to go further.
 """
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
 from components.entity_models.predict import predict
+from components.entity_models.store import UnreadableModelError
 from components.model_server import metrics
 from components.model_server.requests import RequestError, to_table
 from components.model_server.responses import (
@@ -36,6 +37,10 @@ class EntityPredictor(Model):
         self._workers = Workers(_THREADS)
         self.ready = True
 
+    async def healthy(self) -> bool:
+        """Whether the models can be read."""
+        return not self.models.damage
+
     async def predict(
         self,
         payload: InferRequest,
@@ -45,7 +50,8 @@ class EntityPredictor(Model):
         """Answers one request.
 
         Raises:
-          RequestError: the request does not fit the models, or a row cannot be predicted.
+          RequestError: the request does not fit the models, a row cannot be predicted, or a model
+            was removed or damaged.
         """
         return await asyncio.wrap_future(self._workers.submit(self._answer, payload))
 
@@ -64,7 +70,10 @@ class EntityPredictor(Model):
             if name not in known:
                 raise RequestError(400, f"no output {name[:60]!r}; there are {', '.join(known)}")
         table = to_table(request.inputs, spec, self._max_rows)
-        result = predict(served.models, table)
+        try:
+            result = predict(served.models, table)
+        except UnreadableModelError as error:
+            raise RequestError(503, self.models.report_damage(served, error)) from error
         check_rows(result)
         _count(result)
         return InferResponse(

@@ -83,15 +83,24 @@ class Rest(RESTServer):
             "/metrics": metrics_handler,
             "/v2": self._metadata,
             "/v2/health/live": v2.live,
-            "/v2/health/ready": v2.ready,
+            "/v2/health/ready": self._ready,
             "/v2/models": v2.models,
             "/v2/models/{model_name}": self._model_metadata,
-            "/v2/models/{model_name}/ready": v2.model_ready,
+            "/v2/models/{model_name}/ready": self._model_ready,
         }.items():
             app.add_api_route(path, handler, methods=["GET"], response_model=None)
         app.add_api_route(
             "/v2/models/{model_name}/infer", self._infer, methods=["POST"], response_model=None
         )
+
+    async def _ready(self) -> dict[str, Any]:
+        if not await self._predictor.healthy():
+            raise RequestError(503, self._predictor.models.damage)
+        return {"ready": True}
+
+    async def _model_ready(self, model_name: str) -> dict[str, Any]:
+        self.dataplane.get_model_from_registry(model_name)
+        return {"name": model_name, **await self._ready()}
 
     async def _metadata(self) -> dict[str, Any]:
         return {**self.dataplane.metadata(), "extensions": []}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from components.entity_models.store import EntityModels, IndexEntry
+from components.entity_models.store import EntityModels, IndexEntry, UnreadableModelError
 from components.errors import BeamfleetError
 from components.files import exists
 from components.imports import heavy_imports
@@ -50,6 +50,9 @@ class ServedModels:
         self._retry_at = 0.0
         self.failure = ""
         """Why the version that CURRENT names is not served; "" if it is."""
+        self.damage = ""
+        """What of the served version cannot be read any more; "" if all can."""
+        self._damaged_entity = ""
         if self._pushed is None:
             self.served = self._open(uri, "")
             return
@@ -75,35 +78,62 @@ class ServedModels:
         """
         self.served.models.fallback()
 
+    def report_damage(self, served: Served, error: UnreadableModelError) -> str:
+        """Notes that a model cannot be read, so that `refresh` looks for a whole version.
+
+        Returns:
+          One sentence for the client; the log has the reason, which names paths.
+        """
+        what = f"the model of entity {error.entity!r}" if error.entity else "the fallback model"
+        said = (
+            f"{what} in version {served.version} was removed or damaged; restore it, or push again"
+        )
+        LOG.error("%s: %s", said, error)
+        if served is self.served and not self.damage:
+            self._damaged_entity, self._seen, self._retry_at = error.entity, None, 0.0
+            self.damage = said
+        return said
+
     def refresh(self) -> bool:
         """Looks at the pointer and swaps if it moved; says in the log what it does.
+
+        A version that was damaged is opened anew, until it can be read or the pointer moves.
 
         Returns:
           Whether another version is served now.
         """
-        if self._pushed is None:
+        if self._pushed is None and not self.damage:
             return False
         try:
-            version = self._pushed.current()
-            if version is None:
-                raise BeamfleetError(f"{self._pushed.directory}: CURRENT names no version any more")
-            seen = (version.number, str(version.details["store_fingerprint"]))
+            path, version, seen = self._wanted()
             if seen == self._seen:
                 self._recovered()
                 return False
             if seen == self._failed and time.monotonic() < self._retry_at:
                 return False
             self._failed, self._retry_at = seen, time.monotonic() + _RETRY_S
-            fresh = self._open(version.path, str(version.number))
+            fresh = self._open(path, version)
             check_payloads(fresh.models)
             fresh.models.fallback()
+            fresh.models.own(self._damaged_entity)
         except BeamfleetError as error:
             self._fail(str(error))
             return False
         LOG.info("serving version %s instead of %s", fresh.version, self.served.version)
         self.served, self._seen = fresh, seen
+        self.damage = self._damaged_entity = ""
         self._recovered()
         return True
+
+    def _wanted(self) -> tuple[str, str, tuple[int, str]]:
+        """Path, name and identity of what is to be served."""
+        if self._pushed is None:
+            return self.served.models.uri, "", (0, self.served.version)
+        version = self._pushed.current()
+        if version is None:
+            raise BeamfleetError(f"{self._pushed.directory}: CURRENT names no version any more")
+        seen = (version.number, str(version.details["store_fingerprint"]))
+        return version.path, str(version.number), seen
 
     def _open(self, uri: str, version: str) -> Served:
         models = EntityModels(uri, self._cache_bytes)

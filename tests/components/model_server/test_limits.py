@@ -24,12 +24,18 @@ Calls = Callable[[httpx.AsyncClient], Any]
 
 @pytest.fixture
 def application(tmp_path: Path) -> Any:
+    return application_of(write_store(tmp_path, {}, Constant()))
+
+
+def application_of(store: str) -> Any:
     with _no_arguments():
         from components.model_server.predictor import EntityPredictor
         from components.model_server.rest import Rest
 
-    config = ServerConfig(write_store(tmp_path, {}, Constant()), request_timeout_s=0.3)
-    predictor = EntityPredictor("model", ServedModels(config.model, 1 << 20), config.max_rows)
+    config = ServerConfig(store, request_timeout_s=0.3)
+    models = ServedModels(config.model, 1 << 20)
+    models.load_fallback()  # as at the start of the server
+    predictor = EntityPredictor("model", models, config.max_rows)
     rest = Rest(predictor, config, lambda: None)
     rest.create_application()
     return rest.config.app
@@ -131,3 +137,35 @@ def test_requests_and_rows_are_counted(application: Any):
 def _value(text: str, name: str) -> float:
     lines = [line for line in text.splitlines() if line.startswith(name)]
     return float(lines[0].rsplit(" ", 1)[1]) if lines else 0.0
+
+
+def test_a_store_that_is_removed_makes_the_server_unready_until_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("components.model_server.served._RETRY_S", 0.0)
+    monkeypatch.setattr("components.model_server.rest._POLL_S", 0.01)
+    store = Path(write_store(tmp_path / "1", {"HS-grad": Constant()}, Constant()))
+    application = application_of(str(store))
+    hs_grad = to_request(rows(1).set_column(0, "education", [["HS-grad"]]), SPEC)
+    unseen = to_request(rows(1).set_column(0, "education", [["unseen"]]), SPEC)
+    ready = ("/v2/health/ready", "/v2/models/model/ready")
+
+    async def calls(client: httpx.AsyncClient) -> None:
+        for path in ready:
+            assert (await client.get(path)).json()["ready"] is True
+        store.rename(tmp_path / "moved")
+        answer = await client.post(INFER, json=hs_grad)
+        assert answer.status_code == 503
+        assert "the model of entity 'HS-grad' in version " in answer.json()["error"]
+        assert str(tmp_path) not in answer.text and str(tmp_path) in caplog.text
+        for path in ready:
+            assert (await client.get(path)).status_code == 503
+        assert (await client.post(INFER, json=unseen)).status_code == 200
+        assert (await client.get("/v2/health/live")).status_code == 200
+        (tmp_path / "moved").rename(store)
+        async with application.router.lifespan_context(application):
+            while (await client.get(ready[0])).status_code == 503:
+                await asyncio.sleep(0.01)
+        assert (await client.post(INFER, json=hs_grad)).status_code == 200
+
+    run(application, calls)

@@ -1,15 +1,17 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from components.entity_models.store import IndexEntry, ShardWriter, UnreadableModelError, commit
 from components.errors import BeamfleetError
 from components.model_server.__main__ import main
 from components.model_server.config import ServerConfig
 from components.model_server.served import ServedModels
 from components.model_server.server import serve
 from components.pusher.versions import PushedVersions
-from tests.components.model_server.stores import census_store, tamper
+from tests.components.model_server.stores import SPEC, census_store, tamper
 
 CACHE = 1 << 20
 
@@ -98,3 +100,46 @@ def test_a_foreign_address_is_refused_and_the_status_file_says_so(tmp_path: Path
 def test_the_command_refuses_bad_settings(capsys: pytest.CaptureFixture[str]):
     assert main(["m", "--max-rows=0"]) == 1
     assert capsys.readouterr().err == "error: max_rows must be above 0, got 0\n"
+
+
+def test_a_version_that_was_pruned_gives_way_to_that_of_the_pointer(
+    stores: list[str], tmp_path: Path
+):
+    versions = PushedVersions(str(tmp_path / "pushed"))
+    versions.push(stores[0], "a", 0, keep=1)
+    models = ServedModels(versions.directory, CACHE)
+    stale = models.served
+    versions.push(stores[1], "b", 1, keep=1)
+    tamper(versions.current().path)
+    assert models.refresh() is False
+    versions.push(stores[0], "c", 2, keep=1)  # removes version 1
+    tamper(versions.current().path)
+    assert models.refresh() is False
+    with pytest.raises(UnreadableModelError) as caught:
+        stale.models.own("HS-grad")
+    said = models.report_damage(stale, caught.value)
+    assert models.damage == said
+    assert said.startswith("the model of entity 'HS-grad' in version 1 was removed or damaged")
+    assert models.refresh() is False and models.damage
+    tamper(versions.current().path)  # flips the same bit: mended
+    models.report_damage(stale, caught.value)
+    models._retry_at = 0.0
+    assert models.refresh() is True
+    assert (models.served.version, models.damage, models.failure) == ("3", "", "")
+    models.report_damage(stale, caught.value)
+    assert models.damage == ""
+
+
+def test_a_model_that_cannot_be_decoded_stays_damage(stores: list[str], tmp_path: Path):
+    uri = str(shutil.copytree(stores[0], tmp_path / "store"))
+    writer = ShardWriter(uri, 0, 1)
+    entry = IndexEntry(kind="entity", entity="x", status="trained", rows=1, framework="sklearn")
+    writer.add(entry, b"nonsense")
+    Path(uri, "manifest.json").unlink()
+    commit(uri, SPEC, writer.close(), {})
+    models = ServedModels(uri, CACHE)
+    with pytest.raises(UnreadableModelError) as caught:
+        models.served.models.own("x")
+    models.report_damage(models.served, caught.value)
+    assert models.refresh() is False
+    assert models.damage
