@@ -14,7 +14,11 @@ _RAW = argparse.RawDescriptionHelpFormatter
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one subcommand; the exit status is 0, 1 for what the user can mend, 2 for bad usage."""
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command is None:
+        parser.print_help(sys.stderr)
+        return 2
     command: Callable[[argparse.Namespace], int] = _command(parsed.command)
     try:
         return command(parsed)
@@ -41,10 +45,24 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example:\n  beamfleet run census\n  beamfleet runs",
         formatter_class=_RAW,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument("--version", action=_Version, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for add in (_run, _list, _runs, _show, _predict, _serve, _rollback, _init):
         add(commands)
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
+        print(f"beamfleet {metadata.version('beamfleet')}")
+        parser.exit()
 
 
 def _add(commands: Commands, name: str, text: str, *examples: str) -> argparse.ArgumentParser:
@@ -64,9 +82,11 @@ def _run(commands: Commands) -> None:
         "run a pipeline, from data to pushed models",
         "census",
         "census --data ~/adult.data --root /tmp/adult",
-        "shop/pipeline.py",
+        "shop",
     )
-    parser.add_argument("pipeline", help="a name from `beamfleet list`, or a Python file")
+    parser.add_argument(
+        "pipeline", help="a name from `beamfleet list`, a Python file, or a folder's pipeline.py"
+    )
     parser.add_argument("--data", metavar="PATH", help="rows to use instead of the pipeline's own")
     parser.add_argument("--eval-data", metavar="PATH", help="rows to evaluate on, given apart")
     parser.add_argument(
@@ -156,7 +176,7 @@ def _init(commands: Commands) -> None:
         commands,
         "init",
         "make a small project of your own",
-        "shop && beamfleet run shop/pipeline.py",
+        "shop && beamfleet run shop",
     )
     parser.add_argument("directory", help="new or empty folder")
 

@@ -13,8 +13,8 @@ def main(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.directory)
     make_project(folder)
     print(f"{folder} is ready:\n")
-    print(f"  beamfleet run {folder}/pipeline.py    runs it")
-    print(f"  cd {folder} && python -m pytest       tests it")
+    print(f"  beamfleet run {folder}             runs it")
+    print(f"  cd {folder} && python -m pytest    tests it")
     print(f"\nThen put your own rows into {folder}/data and edit user_code/sales.py.")
     return 0
 

@@ -14,5 +14,5 @@ def main(arguments: argparse.Namespace) -> int:
     width = max(map(len, PIPELINES))
     for name, description in PIPELINES.items():
         print(f"{name:<{width}}  {description}")
-    print("\nYour own: beamfleet init DIR, then beamfleet run DIR/pipeline.py")
+    print("\nYour own: beamfleet init DIR, then beamfleet run DIR")
     return 0

@@ -16,7 +16,7 @@ from pipelines.lock import only_run_on
 from pipelines.noise import output_to
 from pipelines.pipeline import Pipeline
 from pipelines.progress import progress_on
-from pipelines.projects import load_pipeline
+from pipelines.projects import PIPELINES, load_pipeline
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -34,7 +34,7 @@ class _Interruption:
 def main(arguments: argparse.Namespace) -> int:
     """Runs the pipeline and prints its summary; 130 after Ctrl-C, 143 after a SIGTERM."""
     root = Path(arguments.root) if arguments.root else None
-    pipeline = load_pipeline(arguments.pipeline, root, arguments.data, arguments.eval_data)
+    pipeline = load_pipeline(_target(arguments.pipeline), root, arguments.data, arguments.eval_data)
     pipeline.with_beam_args(*arguments.beam_arg)
     pipeline.check()
     interruption = _Interruption()
@@ -42,6 +42,12 @@ def main(arguments: argparse.Namespace) -> int:
         signal.signal(number, interruption)
     with only_run_on(pipeline.root):
         return _run(pipeline, arguments, interruption)
+
+
+def _target(given: str) -> str:
+    """A folder stands for the pipeline.py in it, unless it is named like one of ours."""
+    file = Path(given, "pipeline.py")
+    return str(file) if given not in PIPELINES and Path(given).is_dir() else given
 
 
 def _run(pipeline: Pipeline, arguments: argparse.Namespace, interruption: _Interruption) -> int:

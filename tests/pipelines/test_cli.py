@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_help_is_light():
     assert code == 0
     assert "--orchestrator" in printed
     assert heavy == []
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.0
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 0.5
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,26 @@ def test_bad_input_is_refused_in_a_sentence_without_heavy_imports(tmp_path, argu
     assert says in printed
     assert "Traceback" not in printed
     assert heavy == []
+
+
+def test_version_and_help_without_a_command():
+    code, printed, heavy = beamfleet("--version")
+    assert (code, heavy) == (0, [])
+    assert re.fullmatch(r"beamfleet \d+\.\d+\.\d+\S*\n", printed)
+    code, printed, heavy = beamfleet()
+    assert (code, heavy) == (2, [])
+    assert "usage: beamfleet" in printed
+    assert "make a small project" in printed
+
+
+def test_a_folder_stands_for_its_pipeline(tmp_path):
+    (tmp_path / "shop").mkdir()
+    status, printed, _ = beamfleet("run", "shop", cwd=tmp_path)
+    assert "there is no file shop/pipeline.py" in printed
+    (tmp_path / "shop" / "pipeline.py").write_text("x = 1")
+    status, printed, heavy = beamfleet("run", "shop", cwd=tmp_path)
+    assert (status, heavy) == (1, [])
+    assert "shop/pipeline.py has no function pipeline" in printed
 
 
 def test_list_as_json(capsys):
