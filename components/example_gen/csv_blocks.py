@@ -42,7 +42,9 @@ class Quoting:
         before = rb"(\A|[\n\r]|" + re.escape(delimiter.encode()) + rb")"
         quoted = rb'"[^"]*(?:""[^"]*)*(?:"(?!")|\Z)'
         self._quoted_value = re.compile(before + rb" *(" + quoted + rb")")
-        after = rb"(?=\Z|[\n\r]|" + re.escape(delimiter.encode()) + rb")"
+        edge = rb"[\n\r" + re.escape(delimiter.encode()) + rb"]"
+        after = rb"(?=" + edge + rb"|\Z)"
+        self._space_at_edge = re.compile(rb" (?:" + after + rb"|(?<=" + edge + rb" ))")
         self._any_value = re.compile(before + rb" *((?:" + quoted + rb")?)| +" + after)
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
@@ -59,6 +61,8 @@ class Quoting:
 
     def without_spaces(self, data: bytes) -> bytes:
         """Removes the spaces around each value, but none inside quotes."""
+        if not (data.startswith(b" ") or self._space_at_edge.search(data)):
+            return data
         return self._any_value.sub(rb"\1\2", data)
 
 

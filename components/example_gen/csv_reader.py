@@ -1,11 +1,9 @@
 """Reads CSV blocks into typed Arrow tables."""
 
 import csv
-import io
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -225,13 +223,17 @@ def _check_utf8(file: str, header: bytes) -> None:
 
 def _first_record(data: bytes, delimiter: str) -> tuple[tuple[str, ...], int]:
     """Returns the values of the first record that is not blank, and the bytes up to its end."""
-    text = io.StringIO(data.decode(errors="replace"), newline="")
-    reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
-    for record in reader:
+    size = 0
+
+    def lines() -> Iterator[str]:  # one by one, since the block is large
+        nonlocal size
+        for line in re.finditer(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)", data):
+            size = line.end()
+            yield line[0].decode(errors="replace")
+
+    for record in csv.reader(lines(), delimiter=delimiter, skipinitialspace=True):
         if record and record != [""]:
-            ends = re.finditer(rb"\r\n|\n|\r|\Z", data)
-            names = tuple(name.rstrip(" ") for name in record)
-            return names, next(islice(ends, reader.line_num - 1, None)).end()
+            return tuple(name.rstrip(" ") for name in record), size
     return (), 0
 
 
