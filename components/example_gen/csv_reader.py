@@ -1,6 +1,5 @@
 """Reads CSV blocks into typed Arrow tables."""
 
-import csv
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from components.example_gen.csv_blocks import (
     read_blocks,
     record_places,
 )
+from components.example_gen.csv_header import check_utf8, first_record
 from components.example_gen.parts import Part, Reject, RowPlaces, typed_part
 from components.example_gen.source import CsvSource
 
@@ -183,10 +183,10 @@ class CsvReader:
         return {name: _FAST_TYPE[types[name]] for name in self._columns}
 
     def _below_header(self, block: CsvBlock) -> CsvBlock:
-        names, size = _first_record(block.data, self._source.delimiter)
+        names, size = first_record(block.data, self._source.delimiter)
         if not names or (self._source.columns and names != self._source.columns):
             return block
-        _check_utf8(block.file, block.data[:size])
+        check_utf8(block.file, block.data[:size])
         if not self._columns:
             self._check_header(block.file, names)
             self._columns, self._header_file = names, block.file
@@ -209,32 +209,6 @@ class CsvReader:
             raise BeamfleetError(
                 f"{file} has no column {unknown}, which has a type; it has {names}"
             )
-
-
-def _check_utf8(file: str, header: bytes) -> None:
-    try:
-        header.decode()
-    except UnicodeDecodeError:
-        raise BeamfleetError(
-            f"the header of {file} is not UTF-8: {header[:80]!r}; find out its encoding and "
-            f"convert it: iconv -f LATIN1 -t UTF-8 {file}"
-        ) from None
-
-
-def _first_record(data: bytes, delimiter: str) -> tuple[tuple[str, ...], int]:
-    """Returns the values of the first record that is not blank, and the bytes up to its end."""
-    size = 0
-
-    def lines() -> Iterator[str]:  # one by one, since the block is large
-        nonlocal size
-        for line in re.finditer(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)", data):
-            size = line.end()
-            yield line[0].decode(errors="replace")
-
-    for record in csv.reader(lines(), delimiter=delimiter, skipinitialspace=True):
-        if record and record != [""]:
-            return tuple(name.rstrip(" ") for name in record), size
-    return (), 0
 
 
 def _trimmed(column: pa.Array, nulls: Sequence[str]) -> pa.Array:
