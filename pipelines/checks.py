@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from components.entity_evaluator.config import LOWER_IS_BETTER, EvaluationConfig
 from components.errors import BeamfleetError
 from components.example_gen.source import PAYLOADS, GivenSplit
 from components.user_function import load_function
@@ -108,6 +109,44 @@ def check_functions(recorded: Mapping[type[Step], Step]) -> None:
     ):
         if clean:
             check_user_function(clean, ("table",))
+
+
+def check_metrics(recorded: Mapping[type[Step], Step]) -> None:
+    """The metrics are of the task.
+
+    Raises:
+      BeamfleetError: names those that are not, and the ones to choose from.
+    """
+    train, evaluate = recorded.get(steps.TrainPerEntity), recorded.get(steps.Evaluate)
+    if isinstance(train, steps.TrainPerEntity) and isinstance(evaluate, steps.Evaluate):
+        EvaluationConfig.from_dict(evaluate.options).metrics_for(train.config.task)
+
+
+def thresholds(given: object) -> Mapping[str, Mapping[str, float]] | None:
+    """What `evaluate(thresholds=...)` was given, if it has the right shape.
+
+    Raises:
+      BeamfleetError: says how to write it.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise BeamfleetError(
+            f'thresholds is {given!r}, expected bounds by metric, such as {{"accuracy": '
+            '{"min": 0.7}}'
+        )
+    for metric, bounds in given.items():
+        numbers = isinstance(bounds, Mapping) and all(
+            isinstance(bound, int | float) for bound in bounds.values()
+        )
+        if not numbers:
+            side = "max" if metric in LOWER_IS_BETTER else "min"
+            bound = bounds if isinstance(bounds, int | float) else 0.7
+            raise BeamfleetError(
+                f"thresholds[{metric!r}] is {bounds!r}, expected named numbers, such as "
+                f'{{"{metric}": {{"{side}": {bound}}}}}'
+            )
+    return given
 
 
 def _paths(recorded: Mapping[type[Step], Step]) -> Iterator[str]:

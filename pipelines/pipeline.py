@@ -25,7 +25,7 @@ a method in the section "Models" below, a row in `checks.py` and a function in `
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from components.bulk_inferrer.config import InferenceConfig
 from components.entity_evaluator.config import EvaluationConfig
@@ -34,6 +34,7 @@ from components.errors import BeamfleetError
 from components.example_gen.source import CsvSource, ParquetSource, Source, TFRecordSource
 from components.infra_validator.report import Gates
 from pipelines import checks, steps
+from pipelines.columns import check_columns
 from pipelines.sources import (
     CsvAndIngest,
     PathLike,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline", "from_csv", "from_parquet", "from_tfrecord"]
 
+_T = TypeVar("_T")
 LOCAL_BEAM = ("--runner=FnApiRunner",)
 """In process. Beam's `DirectRunner` would look for a Prism binary on the network first."""
 
@@ -166,11 +168,11 @@ class Pipeline:
 
     def evaluate(
         self,
-        metrics: Sequence[str] | None = None,
+        metrics: str | Sequence[str] | None = None,
         thresholds: Mapping[str, Mapping[str, float]] | None = None,
-        slices: Sequence[str | Sequence[str]] | None = None,
+        slices: str | Sequence[str | Sequence[str]] | None = None,
         *,
-        fairness: Sequence[str] | None = None,
+        fairness: str | Sequence[str] | None = None,
         confidence: float | None = None,
         min_eval_rows: int | None = None,
         positive_label: str | None = None,
@@ -180,10 +182,10 @@ class Pipeline:
         The arguments are those of `components.entity_evaluator.config.EvaluationConfig`.
         """
         options = _given(
-            metrics=metrics,
-            thresholds=thresholds,
-            slices=slices,
-            fairness=fairness,
+            metrics=_several(metrics),
+            thresholds=checks.thresholds(thresholds),
+            slices=_several(slices),
+            fairness=_several(fairness),
             confidence=confidence,
             min_eval_rows=min_eval_rows,
             positive_label=positive_label,
@@ -263,7 +265,7 @@ class Pipeline:
         return self._beam_args if named else (*LOCAL_BEAM, *self._beam_args)
 
     def check(self) -> None:
-        """Checks the wiring and the user's functions without importing TFX.
+        """Checks the wiring, the columns and the user's functions without importing TFX.
 
         Raises:
           BeamfleetError: says which step to add or what to change.
@@ -271,6 +273,8 @@ class Pipeline:
         checks.check_inputs(self.name, self._steps)
         checks.check_splits(self.name, self._steps)
         checks.check_paths(self.name, self._steps)
+        check_columns(self.name, self._steps)
+        checks.check_metrics(self._steps)
         checks.check_functions(self._steps)
         checks.payload(self._steps)
 
@@ -301,6 +305,6 @@ def _given(**options: Any) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _several(names: str | Sequence[str] | None) -> tuple[str, ...] | None:
+def _several(names: str | Sequence[_T] | None) -> tuple[str | _T, ...] | None:
     """One name may stand for a list of one."""
     return (names,) if isinstance(names, str) else None if names is None else tuple(names)

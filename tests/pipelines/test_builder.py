@@ -134,7 +134,7 @@ def test_splits_that_a_step_reads_are_made(rows):
     pipeline = Pipeline("shop").from_csv(rows, splits=HashSplit((("learn", 1), ("eval", 1))))
     with pytest.raises(BeamfleetError, match="reads split 'train'"):
         trained(pipeline.generate_statistics().infer_schema()).check()
-    by_time = Pipeline("shop").from_csv(rows, splits=TimeSplit("day", "2024-01-01"))
+    by_time = Pipeline("shop").from_csv(rows, splits=TimeSplit("price", 3))
     trained(by_time.generate_statistics().infer_schema()).check()
 
 
