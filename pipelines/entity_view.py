@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from pipelines.entities import (
@@ -54,7 +55,7 @@ def entity_lines(summary: Summary) -> Iterator[tuple[str, str]]:
         return
     if small := pick(summary.entities, min_rows(summary)).small:
         yield "small entities", _small(small, min_rows(summary))
-    yield "all entities", f"beamfleet show {summary.run} --root {summary.root} --all"
+    yield "all entities", f"beamfleet show {summary.run} --root {quote(summary.root)} --all"
 
 
 def min_rows(summary: Summary) -> int:

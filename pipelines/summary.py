@@ -166,7 +166,7 @@ def _paths(run: Run, artifacts: Mapping[tuple[str, str], Artifact]) -> dict[str,
     }
     found = {name: artifacts[key].uri for name, key in named.items() if key in artifacts}
     if file := _file(artifacts.get(named["evaluation"]), "entities.parquet"):
-        found["all entities"] = str(file)
+        found["entity table"] = str(file)
     return {**found, "log": str(Path(run.root, "logs", f"{run.run_id}.log"))}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import BeamfleetError
+from pipelines import steps
 from pipelines.commands.init import make_project
 from pipelines.projects import load_pipeline
 
@@ -23,6 +24,8 @@ def test_a_new_project_loads_and_passes_the_checks(tmp_path):
     pipeline = load_pipeline(str(tmp_path / "shop" / "pipeline.py"), tmp_path / "root", None, None)
     pipeline.check()
     assert pipeline.name == "sales"
+    assert pipeline._steps[steps.TrainPerEntity].config.missing == "keep"
+    assert "store" in pipeline._steps[steps.BulkInfer].options["output_columns"]
     assert pipeline.root == tmp_path / "root"
     assert sys.path[0] == str(tmp_path / "shop")
     assert os.environ["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path / "shop")

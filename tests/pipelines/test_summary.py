@@ -108,7 +108,7 @@ def test_every_figure_that_the_issue_asks_for_is_shown(make_run):
         "version 3 to /",
         "beamfleet serve /",
         "sex x race: tfma.load_eval_result(",
-        "all entities",
+        "entity table",
         "/evaluation/entities.parquet",
         "49 of 50 rows predicted with version 3, 7 by the fallback, 1 failed; 2 more rows",
         "logs/20250101-000000.log",
