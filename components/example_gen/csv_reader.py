@@ -18,6 +18,7 @@ from components.example_gen.csv_blocks import (
     record_places,
 )
 from components.example_gen.csv_header import check_utf8, first_record
+from components.example_gen.mixed import WordCounts, count_words
 from components.example_gen.parts import Part, Reject, RowPlaces, typed_part
 from components.example_gen.source import CsvSource
 
@@ -67,6 +68,18 @@ class CsvReader:
         block = self._normalised(block)
         words, _ = self._read(block, dict.fromkeys(self._columns, _WORDS))
         return {name: kind_of_words(_distinct(words[name])) for name in self._columns}
+
+    def count_words(self, block: CsvBlock, columns: Collection[str]) -> dict[str, WordCounts]:
+        """Counts numbers and other words of some columns; those with a given type are left out."""
+        wanted = [name for name in columns if name not in self._given]
+        if block.unclosed_quote or not wanted:
+            return {}
+        words, _ = self._read(self._normalised(block), dict.fromkeys(wanted, _WORDS))
+        return {name: count_words(words[name]) for name in wanted}
+
+    def reject_misfits(self, columns: Collection[str]) -> None:
+        """From now on a value that does not fit one of these columns rejects its row."""
+        self._given |= set(columns)
 
     def parse(self, block: CsvBlock, types: Mapping[str, Kind]) -> Part:
         """Returns the rows of the block in the columns' types.

@@ -60,5 +60,7 @@ def _record(counts: IngestCounts, examples: types.Artifact) -> None:
     examples.set_int_custom_property("rows_gap", counts.rows_gap)
     if counts.rows_eval_in_train is not None:
         examples.set_int_custom_property("rows_eval_in_train", counts.rows_eval_in_train)
+    if counts.notes:
+        examples.set_string_custom_property("notes", "\n".join(counts.notes))
     for split, rows in counts.splits.items():
         examples.set_int_custom_property(f"rows_{split}", rows)

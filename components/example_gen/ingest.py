@@ -9,6 +9,7 @@ from components.example_gen.column_types import Kind, join_kinds
 from components.example_gen.csv_reader import CsvReader
 from components.example_gen.files import InputFiles
 from components.example_gen.in_order import map_in_order
+from components.example_gen.mixed import notes_on, numbers_but_for_few, sum_counts
 from components.example_gen.overlap import Overlap
 from components.example_gen.parquet_reader import ParquetReader
 from components.example_gen.parts import Reader, Reject, TypesDiffer
@@ -40,6 +41,8 @@ class IngestCounts:
     """Rows of `eval` that are equal to a row of `train`; None unless the splits are given apart."""
     first_rejects: list[Reject] = field(default_factory=list)
     """The first few, for messages."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know about the types."""
 
     def add(self, rows: PreparedRows) -> None:
         self.rows_in += rows.rows_in
@@ -75,12 +78,15 @@ def ingest(
         reader = _make_reader(config.source, promised)
         given = {**{n: k for n, k in promised.items() if n in types}, **given}
         promised = {}
+    settled, notes = _settle_mixed(reader, config, files, types)
     try:
-        return _ingest_as({**types, **given}, promised, reader, config, files, uri)
+        return _ingest_as({**settled, **given}, promised, reader, config, files, uri, notes)
     except TypesDiffer:
-        types = _infer_from_all_rows(reader, config, files)
+        wide = _infer_from_all_rows(reader, config, files)
+    changed = {name for name in wide if wide[name] != types[name]}
+    settled, notes = _settle_mixed(reader, config, files, wide, changed)
     try:
-        return _ingest_as({**types, **given}, promised, reader, config, files, uri)
+        return _ingest_as({**settled, **given}, promised, reader, config, files, uri, notes)
     except TypesDiffer as misfit:
         raise BeamfleetError(
             f"{misfit}; give the column a type (types={{column: 'string'}} keeps every digit), or "
@@ -125,6 +131,30 @@ def _infer_from_all_rows(
     return types
 
 
+def _settle_mixed(
+    reader: Reader,
+    config: IngestConfig,
+    files: InputFiles,
+    types: Mapping[str, Kind],
+    suspects: Collection[str] = (),
+) -> tuple[dict[str, Kind], list[str]]:
+    """Decides about the columns of words that hold numbers, by all rows; and says so."""
+    if not isinstance(reader, CsvReader):
+        return dict(types), []
+    words = [name for name, kind in types.items() if kind == "string"]
+    _, head = next(_blocks(reader, config, files))
+    sample = reader.count_words(reader.sample(head), words)
+    mixed = [n for n in words if n in suspects or (n in sample and sample[n].mostly_numbers)]
+    if not mixed:
+        return dict(types), []
+    counts = sum_counts(
+        reader.count_words(block, mixed) for _, block in _blocks(reader, config, files)
+    )
+    numbers = numbers_but_for_few(counts, config.max_rejected_share)
+    reader.reject_misfits(numbers)
+    return {**types, **numbers}, notes_on(counts, numbers)
+
+
 def _ingest_as(
     types: Mapping[str, Kind],
     cleaned_types: Mapping[str, Kind],
@@ -132,9 +162,10 @@ def _ingest_as(
     config: IngestConfig,
     files: InputFiles,
     uri: str,
+    notes: list[str],
 ) -> IngestCounts:
     prepare = RowPreparation(reader, config, types, cleaned_types)
-    counts = IngestCounts(dict.fromkeys(config.splits.names, 0))
+    counts = IngestCounts(dict.fromkeys(config.splits.names, 0), notes=notes)
     overlap = Overlap()
     with ExamplesWriter(uri, config.splits.names, config.payload) as writer:
         for rows in map_in_order(prepare, _blocks(reader, config, files)):
