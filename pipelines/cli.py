@@ -61,7 +61,11 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib import metadata
 
-        print(f"beamfleet {metadata.version('beamfleet')}")
+        try:
+            version = metadata.version("beamfleet")
+        except metadata.PackageNotFoundError:
+            version = "of an unknown version (run from its folder, not installed)"
+        print(f"beamfleet {version}")
         parser.exit()
 
 
