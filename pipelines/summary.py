@@ -25,7 +25,8 @@ class Summary:
     state: str
     seconds: float
     examples: Section = field(default_factory=dict)
-    """rows_in, rows_rejected, rows_gap, rows_<split>; rejects: the file, if there are any."""
+    """rows_in, rows_rejected, rows_gap, rows_<split>; where there are any: rejects (the file),
+    rows_eval_in_train, notes on the columns' types."""
     training: Section = field(default_factory=dict)
     """entities, entities_trained, entities_small, entities_failed, rows_dropped, ..."""
     evaluation: Section = field(default_factory=dict)
@@ -91,7 +92,11 @@ def summarise(run: Run) -> Summary:
 def _examples(examples: Artifact | None) -> dict[str, Any]:
     if examples is None:
         return {}
-    section = {k: int(v) for k, v in examples.properties.items() if k.startswith("rows_")}
+    section: dict[str, Any] = {
+        k: int(v) for k, v in examples.properties.items() if k.startswith("rows_")
+    }
+    if notes := examples.properties.get("notes"):
+        section["notes"] = str(notes).splitlines()
     rejects = Path(examples.uri, "rejects.parquet")
     return {**section, "rejects": str(rejects)} if rejects.exists() else section
 

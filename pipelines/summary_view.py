@@ -50,6 +50,8 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "run", f"{summary.run} [{style}]{summary.state}[/] in {duration(summary.seconds)}{cached}"
     if summary.examples:
         yield "rows", _rows(summary.examples)
+        for note in summary.examples.get("notes", ()):
+            yield "", f"[yellow]{escaped(note)}[/]"
     if summary.training:
         yield "training", _training_rows(summary.training)
         yield "entities", _training(summary.training)
@@ -71,7 +73,7 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
 
 
 def _rows(section: Section) -> str:
-    apart = ("rows_in", "rows_rejected", "rows_gap")
+    apart = ("rows_in", "rows_rejected", "rows_gap", "rows_eval_in_train")
     splits = [
         f"{number(count)} {name.removeprefix('rows_')}"
         # ML Metadata keeps no order: the split to train on first.
@@ -82,6 +84,8 @@ def _rows(section: Section) -> str:
     text = f"{number(section.get('rows_in', 0))} in, {number(rejected)} rejected"
     if section.get("rows_gap"):
         splits.append(f"{number(section['rows_gap'])} in the gap")
+    if section.get("rows_eval_in_train"):
+        splits.append(f"[yellow]{number(section['rows_eval_in_train'])} eval rows are in train[/]")
     where = f"; rejects: {section['rejects']}" if section.get("rejects") else ""
     return f"{text}; {', '.join(splits)}{where}"
 
