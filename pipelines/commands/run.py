@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
@@ -96,7 +97,8 @@ def _execute(
         except Exception as error:
             if interruption.number:
                 raise KeyboardInterrupt from error
-            _note(pipeline.root, run_id, error)
+            with suppress(BeamfleetError):  # what stopped the run may stop its records too
+                _note(pipeline.root, run_id, error)
             raise _for_the_user(error) from error
 
 
