@@ -1,5 +1,6 @@
 """LightGBM models as LightGBM's own text, whose trees are checked before LightGBM reads them."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,10 @@ _INNER_KEYS = (
     "internal_value",
     "internal_weight",
     "internal_count",
+)
+_WHOLE_KEYS = frozenset(
+    {"num_leaves", "num_cat", "is_linear", "split_feature", "decision_type"}
+    | {"left_child", "right_child"}
 )
 _LEAF_KEYS = ("leaf_value", "leaf_weight", "leaf_count")
 
@@ -55,8 +60,8 @@ def decode(payload: bytes) -> object:
     """Inverse of `encode`; predicts on one thread, because one entity is small."""
     import lightgbm
 
+    parts: Any = graph.decode(payload)
     try:
-        parts: Any = graph.decode(payload)
         _check(parts["model"])
         booster = lightgbm.Booster(model_str=parts["model"])
         booster.params["num_threads"] = 1
@@ -65,7 +70,7 @@ def decode(payload: bytes) -> object:
         if parts["kind"] not in _WRAPPERS:
             raise ValueError("kind")
         return _wrap(lightgbm, booster, parts)
-    except (KeyError, TypeError, ValueError, IndexError, lightgbm.basic.LightGBMError) as error:
+    except Exception as error:  # whatever a hostile payload makes us or LightGBM raise
         raise BeamfleetError(
             f"the LightGBM payload was changed ({type(error).__name__}: {error}); restore the "
             "artifact"
@@ -108,20 +113,30 @@ def _check(text: str) -> None:
     head = dict(line.partition("=")[::2] for line in head_lines[1:])
     if (
         head_lines[0] != "tree"
+        or len(head) != len(head_lines) - 1
         or not head.keys() <= _HEAD_KEYS
         or blocks[-1].strip() != "end of trees"
     ):
         raise ValueError("head")
-    features = int(head["max_feature_idx"]) + 1
+    features = _whole(head["max_feature_idx"]) + 1
     if {len(head[name].split(" ")) for name in ("feature_names", "feature_infos")} != {features}:
         raise ValueError("number of features")
-    if not 1 <= int(head["num_class"]) == int(head["num_tree_per_iteration"]) <= 100_000:
+    classes = _whole(head["num_class"])
+    if not 1 <= classes == _whole(head["num_tree_per_iteration"]) <= 100_000:
         raise ValueError("number of classes")
+    _check_objective(head.get("objective", ""), classes)
     trees = blocks[1:-1]
-    if len(trees) % int(head["num_class"]):
+    if len(trees) % classes:
         raise ValueError("number of trees")
     for place, block in enumerate(trees):
         _check_tree(place, block, features)
+
+
+def _check_objective(objective: str, classes: int) -> None:
+    """The objective writes as many probabilities as it says itself."""
+    for word in objective.split(" "):
+        if "num_class" in word and word != f"num_class:{classes}":
+            raise ValueError("number of classes")
 
 
 def _check_tree(place: int, block: str, features: int) -> None:
@@ -132,8 +147,12 @@ def _check_tree(place: int, block: str, features: int) -> None:
     allowed = {"Tree", "num_leaves", "num_cat", "is_linear", "shrinkage"}
     if not tree.keys() <= allowed | {*_INNER_KEYS, *_LEAF_KEYS}:
         raise ValueError("tree fields")
-    leaves = int(tree["num_leaves"])
-    if leaves < 1 or int(tree["num_cat"]) or int(tree["is_linear"]):
+    for name, text in tree.items():
+        # Python takes more for a number than LightGBM: "\t1", "1_0", digits of any script.
+        if not re.fullmatch("[-0-9 ]+" if name in _WHOLE_KEYS else "[-+.0-9aefin ]+", text):
+            raise ValueError(name)
+    leaves = _whole(tree["num_leaves"])
+    if leaves < 1 or _whole(tree["num_cat"]) or _whole(tree["is_linear"]):
         raise ValueError("native categories or linear leaves")
     float(tree["shrinkage"])
     for name, length in _lengths(leaves):
@@ -155,6 +174,8 @@ def _check_nodes(tree: dict[str, str], leaves: int, features: int) -> None:
     )
     if (decision & 1).any():
         raise ValueError("native categories")
+    if max(left.max(), right.max()) >= leaves - 1:
+        raise ValueError("tree children")
     # A leaf is the complement of its number: put the leaves behind the inner nodes.
     inner = np.arange(2 * leaves - 1) < leaves - 1
     none = np.zeros(leaves, dtype=np.int64)
@@ -162,6 +183,12 @@ def _check_nodes(tree: dict[str, str], leaves: int, features: int) -> None:
     check_walk(
         np.append(left, none), np.append(right, none), np.append(split, none), inner, features
     )
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,10}", text):
+        raise ValueError(f"number {text!r}")
+    return int(text)
 
 
 def _numbers(text: str) -> np.ndarray[Any, Any]:

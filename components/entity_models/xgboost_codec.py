@@ -1,6 +1,7 @@
 """XGBoost models as XGBoost's own JSON, whose trees are checked before XGBoost reads them."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,8 @@ def decode(payload: bytes) -> object:
     """Inverse of `encode`; predicts on one thread, because one entity is small."""
     import xgboost
 
+    parts: Any = graph.decode(payload)
     try:
-        parts: Any = graph.decode(payload)
         _check(json.loads(parts["model"]))
         if parts["kind"] == "Booster":
             model = xgboost.Booster({"nthread": 1})
@@ -51,7 +52,7 @@ def decode(payload: bytes) -> object:
         else:
             raise ValueError("kind")
         model.load_model(bytearray(parts["model"]))
-    except (KeyError, TypeError, ValueError, IndexError, xgboost.core.XGBoostError) as error:
+    except Exception as error:  # whatever a hostile payload makes json, numpy or XGBoost raise
         raise BeamfleetError(
             f"the XGBoost payload was changed ({type(error).__name__}: {error}); restore the "
             "artifact"
@@ -63,8 +64,8 @@ def _check(content: Any) -> None:
     """XGBoost follows the child and feature numbers of a file without looking."""
     learner = content["learner"]
     shape, booster = learner["learner_model_param"], learner["gradient_booster"]
-    features, classes = int(shape["num_feature"]), max(int(shape["num_class"]), 1)
-    if booster["name"] != "gbtree" or int(shape["num_target"]) != 1:
+    features, classes = _whole(shape["num_feature"]), max(_whole(shape["num_class"]), 1)
+    if booster["name"] != "gbtree" or _whole(shape["num_target"]) != 1:
         raise ValueError(f"booster {booster['name']}")
     if not (1 <= features <= _MAX_FEATURES and classes <= _MAX_CLASSES):
         raise ValueError("number of features or classes")
@@ -79,7 +80,7 @@ def _check(content: Any) -> None:
 def _check_forest(forest: Any, features: int, classes: int) -> None:
     trees, groups = forest["trees"], np.array(forest["tree_info"], dtype=np.int64)
     rounds = np.array(forest["iteration_indptr"], dtype=np.int64)
-    if int(forest["gbtree_model_param"]["num_trees"]) != len(trees) or len(groups) != len(trees):
+    if _whole(forest["gbtree_model_param"]["num_trees"]) != len(trees) or len(groups) != len(trees):
         raise ValueError("number of trees")
     if len(trees) and not (0 <= groups.min() <= groups.max() < classes):
         raise ValueError("tree classes")
@@ -95,14 +96,16 @@ def _check_forest(forest: Any, features: int, classes: int) -> None:
 
 def _check_tree(tree: Any, features: int) -> None:
     shape = tree["tree_param"]
-    count = int(shape["num_nodes"])
-    if count < 1 or int(shape["num_deleted"]) or int(shape["size_leaf_vector"]) > 1:
+    count = _whole(shape["num_nodes"])
+    if count < 1 or _whole(shape["num_deleted"]) or _whole(shape["size_leaf_vector"]) > 1:
         raise ValueError("tree shape")
-    if int(shape["num_feature"]) != features or any(map(len, _categories(tree))):
+    if _whole(shape["num_feature"]) != features or any(map(len, _categories(tree))):
         raise ValueError("tree features or native categories")
     columns = {name: np.array(tree[name]) for name in _NODE_COLUMNS}
     if any(column.shape != (count,) for column in columns.values()):
         raise ValueError("tree nodes")
+    if any(columns[name].dtype.kind != "i" for name in _INDEX_COLUMNS):
+        raise ValueError("tree indices")
     left, right = columns["left_children"], columns["right_children"]
     inner = left != -1
     if columns["split_type"].any() or (inner != (right != -1)).any():
@@ -114,11 +117,9 @@ def _check_tree(tree: Any, features: int) -> None:
         raise ValueError("tree parents")
 
 
+_INDEX_COLUMNS = ("left_children", "right_children", "parents", "split_indices")
 _NODE_COLUMNS = (
-    "left_children",
-    "right_children",
-    "parents",
-    "split_indices",
+    *_INDEX_COLUMNS,
     "split_conditions",
     "split_type",
     "default_left",
@@ -126,6 +127,13 @@ _NODE_COLUMNS = (
     "loss_changes",
     "sum_hessian",
 )
+
+
+def _whole(text: str) -> int:
+    """XGBoost reads digits only: no sign, space or underscore, as `int` would."""
+    if not re.fullmatch("[0-9]{1,10}", text):
+        raise ValueError(f"number {text!r}")
+    return int(text)
 
 
 def _categories(tree: Any) -> list[Any]:

@@ -88,7 +88,12 @@ TREE = "learner.gradient_booster.model.trees.0"
         (f"{TREE}.parents.1", 3),
         (f"{TREE}.split_conditions", [1.0]),
         (f"{TREE}.tree_param.num_nodes", "300"),
+        (f"{TREE}.tree_param.num_nodes", " 3"),
+        (f"{TREE}.tree_param.size_leaf_vector", "-1"),
+        (f"{TREE}.left_children.0", 1.5),
+        (f"{TREE}.split_indices.0", 10**30),
         (f"{TREE}.id", 3),
+        ("learner.gradient_booster.model", [1]),
         ("learner.gradient_booster.name", "gblinear"),
         ("learner.gradient_booster.model.tree_info.0", 3),
         ("learner.gradient_booster.model.iteration_indptr.1", 900),
@@ -113,6 +118,12 @@ def test_a_tampered_xgboost_model_is_refused(path, value):
     [
         ("\nleft_child=", "\nleft_child=77 "),
         ("\nleft_child=1", "\nleft_child=0"),
+        ("\nleft_child=1", "\nleft_child=5"),
+        ("\nleft_child=1", "\nleft_child=\u0661"),
+        ("\nnum_leaves=5", "\nnum_leaves=\t1"),
+        ("\nshrinkage=", "\nshrinkage=1_"),
+        ("objective=multiclass num_class:3", "objective=multiclass num_class:300"),
+        ("\nmax_feature_idx=1", "\nmax_feature_idx=1\nmax_feature_idx=1"),
         ("\nright_child=", "\nright_child=-99 "),
         ("\nsplit_feature=0", "\nsplit_feature=5"),
         ("\ndecision_type=2", "\ndecision_type=3"),
@@ -133,6 +144,13 @@ def test_a_tampered_lightgbm_model_is_refused(old, new):
     changed = {**parts, "model": parts["model"].replace(old, new, 1)}
     with pytest.raises(BeamfleetError, match="was changed"):
         lightgbm_codec.decode(graph.encode(changed))
+
+
+@pytest.mark.parametrize("codec", [xgboost_codec, lightgbm_codec])
+@pytest.mark.parametrize("model", [None, 7, [], b"\xff", "[" * 100_000])
+def test_a_payload_without_a_model_is_refused(codec, model):
+    with pytest.raises(BeamfleetError, match="was changed"):
+        codec.decode(graph.encode({"kind": "Booster", "model": model}))
 
 
 class Mean(CustomModel):
