@@ -143,7 +143,8 @@ def _predict(commands: Commands) -> None:
         "runs/census/pushed rows.json --json",
     )
     _models(parser)
-    parser.add_argument("rows", help="a CSV file with a header, or JSON: a list of objects")
+    text = "CSV with a header, or a JSON list of objects; columns as after `clean`"
+    parser.add_argument("rows", help=text)
     parser.add_argument("--version", type=int, help="a pushed version (the current one)")
     _json(parser)
 

@@ -138,8 +138,8 @@ class RowSharder:
 
 
 def prepare(batch: pa.RecordBatch, columns: TrainingColumns) -> pa.RecordBatch:
-    """Features and label in their types, with ENTITY and HASH; an empty key counts as missing."""
-    entity = _without_empty(entity_keys(batch, columns.entity))
+    """Features and label in their types, with ENTITY and HASH."""
+    entity = entity_keys(batch, columns.entity)
     typed = {name: columns.plain(batch, name, kind) for name, kind in columns.features}
     typed[columns.label] = columns.plain(batch, columns.label, columns.label_type)
     hashes = row_hashes([*typed.values(), entity])
@@ -149,14 +149,6 @@ def prepare(batch: pa.RecordBatch, columns: TrainingColumns) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [*typed.values(), entity, pa.array(hashes)], names=[*typed, ENTITY, HASH]
     )
-
-
-def _without_empty(keys: pa.Array) -> pa.Array:
-    """Empty keys become null. Not by `if_else`, which corrupts sliced strings (Arrow 18)."""
-    empty = pc.equal(keys, "")
-    if not pc.any(empty).as_py():
-        return keys
-    return keys.take(pc.if_else(empty, None, pa.array(np.arange(len(keys)))))
 
 
 def _encoded(words: pa.Array) -> pa.Array:

@@ -100,8 +100,8 @@ def convert(
     Args:
       column: values of any type that `natural_kind` knows.
       kind: type to convert to.
-      any_spelling: `007` is a number too, as the user says; else it does not fit, as it would
-        be taken for a word if the type were inferred.
+      any_spelling: `007` is a number too and `60.0` a whole one, as the user says; else they do
+        not fit, as they would be of another type if it were inferred.
 
     Returns:
       (column of the type, mask of the values that do not fit or None if all do). Values that do
@@ -133,6 +133,8 @@ def _convert_words(
     if pa.types.is_string(target):
         return text, unfit
     text = _trimmed(text)
+    if any_spelling and pa.types.is_integer(target):  # pandas writes 60.0 where others are missing
+        text = pc.replace_substring_regex(text, r"^([-+]?\d+)\.0+$", r"\1")
     numbers, not_numbers = _cast_what_fits(text, target)
     if not any_spelling:
         identifiers = pc.fill_null(_are_identifiers(text, target), False)

@@ -65,7 +65,7 @@ class PushedDirectory:
         try:
             details = json.loads(files.read_text(f"{path}/version.json"))
             found = details["number"]
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             there = words([n for n in self.numbers() if n != number])
             raise BeamfleetError(
                 f"{path} is missing or not a pushed version (no whole version.json); put it back, "

@@ -48,3 +48,11 @@ def test_many_of_them_make_words_and_a_note(tmp_path):
 def test_words_are_words(tmp_path, values, options):
     counts, kind = ingested(tmp_path, values, **options)
     assert (counts.rows_rejected, counts.notes, kind) == (0, [], "string")
+
+
+def test_a_stated_type_takes_any_spelling_of_a_whole_number(tmp_path):
+    values = ["1", "60.0", "007", "-3.00", "2.5"] + ["4"] * 995
+    counts, kind = ingested(tmp_path, values, types=(("v", "int64"),))
+    assert (counts.rows_rejected, kind) == (1, "int64")
+    found = read_table(tmp_path / "out", "all").column("v").to_pylist()
+    assert found[:4] == [1, 60, 7, -3] and "2.5" in counts.first_rejects[0].reason
