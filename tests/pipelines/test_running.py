@@ -156,6 +156,7 @@ def test_a_run_takes_as_long_as_all_of_it(tmp_path, store):
 def test_a_run_that_started_no_node_has_no_time(tmp_path):
     with metadata.timed(tmp_path, "run-1"):
         pass
+    assert metadata.find_roots(tmp_path) == []  # and leaves no database behind
 
 
 def test_what_is_redirected_has_no_padding(capsys):
