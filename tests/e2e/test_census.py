@@ -46,6 +46,7 @@ def test_it_is_validated_pushed_and_used(census):
         "directory": str(root / "pushed"),
         "reason": "pushed as version 1",
         "current": 1,
+        "problem": "",
     }
     assert summary["inference"]["model_version"] == 1
 
