@@ -5,19 +5,9 @@
 Prints one JSON line a case; `ratio` is our time to load over that of pickle behind an allow-list,
 which is the fastest that can be had. skops is measured where it is installed.
 
-Median CPU ms to load / to save, and bytes, in one run on a machine busy with other work (a quiet
-one is about three times faster: 0.10 ms to load `tree` with ours, 0.045 with unrestricted pickle):
-
-| case | ours | restricted pickle | skops 0.16 |
-|---|---|---|---|
-| tree (depth 5) | 0.37 / 0.45, 2,852 | 0.13 / 0.18, 7,612 | 4.0 / 4.6, 119,874 |
-| tree-full | 0.40 / 0.48, 4,697 | 0.13 / 0.18, 16,571 | 4.0 / 4.7, 128,839 |
-| forest (50 trees) | 5.6 / 6.7, 106,935 | 1.0 / 1.5, 460,486 | 54 / 55, 1,702,231 |
-| same bytes after loading and saving | yes | no | no |
-
-So ours costs a quarter of a millisecond more a model than pickle, where one prediction call costs
-1 to 2 ms, takes 2.7 to 4.3 times less room, and needs no list of callables that must withstand any
-argument.
+README.md has the figures: ours costs a tenth of a millisecond more a model than pickle, where one
+prediction call costs 1 to 2 ms, takes 2.7 to 4.3 times less room, and needs no list of callables
+that must withstand any argument.
 
 Why not pickle: the allow-list has to hold against calls with hostile arguments (REDUCE), state set
 on classes (BUILD), dotted names, and allocations of the pickle machine itself; and the padding of

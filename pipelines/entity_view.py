@@ -42,10 +42,8 @@ def show_entities(summary: Summary, console: "Console", *, everything: bool) -> 
     picked = pick(entities, min_rows(summary))
     _show(summary, console, picked.worst, _which(picked, summary))
     if picked.gains:
-        title = (
-            f"the {len(picked.gains)} largest gains of own models over the fallback "
-            "(rows x difference), largest first"
-        )
+        which = f"{len(picked.gains)} largest gains" if len(picked.gains) > 1 else "only gain"
+        title = f"the {which} of own models over the fallback (rows x difference), largest first"
         _show(summary, console, picked.gains, title)
 
 
