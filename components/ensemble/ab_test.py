@@ -1,0 +1,77 @@
+"""Which ensemble of an A/B test a record gets."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from components.ensemble.graph import Ensemble
+from components.ensemble.record import Record
+from components.errors import BeamfleetError
+
+
+@dataclass(frozen=True)
+class TrafficSplit:
+    """Shares of variants, sticky by a column's value."""
+
+    shares: tuple[tuple[str, float], ...]
+    """(variant, share in any unit), in a fixed order."""
+    by: str
+    shadow: tuple[str, ...]
+
+    def variant_of(self, value: object) -> str:
+        """The variant for a value of `by`: the same on every worker and in every run."""
+        digest = hashlib.sha256(str(value).encode()).digest()
+        point = int.from_bytes(digest[:8]) / 2**64 * sum(share for _, share in self.shares)
+        for name, share in self.shares:
+            if point < share:
+                return name
+            point -= share
+        return self.shares[-1][0]  # rounding, at the very end
+
+    def assigned(self, record: Record) -> Iterator[Record]:
+        """The record for its variant, then a copy for each shadow."""
+        if self.by in record.values:
+            yield replace(record, variant=self.variant_of(record.values[self.by]))
+        else:
+            dead = record.failed("split", f"the record has no {self.by!r} to split by")
+            yield replace(dead, variant=self.shares[0][0])
+        for name in self.shadow:
+            yield replace(record, variant=name)
+
+
+class ABTest:
+    """Ensembles that share the records among them.
+
+    Example:
+        ABTest({"champion": a, "challenger": b}, split={"champion": 9, "challenger": 1},
+               by="image_uri")
+        ABTest({"champion": a, "next": c}, split={"champion": 1}, by="image_uri", shadow=("next",))
+
+    Raises:
+      BeamfleetError: a share or a shadow of no variant, a variant without either, or no share.
+    """
+
+    def __init__(
+        self,
+        variants: Mapping[str, Ensemble],
+        split: Mapping[str, float],
+        by: str,
+        shadow: tuple[str, ...] = (),
+    ) -> None:
+        """Checks the shares.
+
+        Args:
+          variants: name -> ensemble.
+          split: name -> share, in any unit; a record gets one of these.
+          by: column whose value decides, so that the same value gets the same variant.
+          shadow: variants that get a copy of every record besides.
+        """
+        if {*split, *shadow} != set(variants) or set(split) & set(shadow) or not split:
+            raise BeamfleetError(
+                f"each variant of {sorted(variants)} needs either a share or to be a shadow; the "
+                f"shares are {dict(split)}, the shadows {list(shadow)}"
+            )
+        if min(split.values()) <= 0:
+            raise BeamfleetError(f"shares must be positive: {dict(split)}")
+        self.variants = dict(variants)
+        self.split = TrafficSplit(tuple(sorted(split.items())), by, shadow)
