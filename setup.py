@@ -40,6 +40,7 @@ setup(
     install_requires=BASE,
     extras_require={
         "boosting": ["lightgbm>=4.7,<5", "xgboost-cpu>=3,<4"],
+        "captions": ["pillow>=12.3,<13"],
     },
     entry_points={"console_scripts": ["beamfleet=pipelines.cli:main"]},
 )

@@ -1,0 +1,149 @@
+"""Fetching from files and from servers, friendly and hostile ones."""
+
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from components.images.decode import ImageError
+from components.images.fetch import FetchLimits, fetch
+
+LOCAL = FetchLimits(max_bytes=1000, timeout_s=1.0, allow_private=True)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Each path is a way to behave."""
+
+    def do_GET(self):
+        name = self.path.partition("?")[0].strip("/")
+        getattr(self, name)()
+
+    def answer(self, body=b"pixels", kind="image/png", status=200, **headers):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        for key, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(key.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def good(self):
+        self.answer(self.path.encode())
+
+    def html(self):
+        self.answer(kind="text/html; charset=utf-8")
+
+    def missing(self):
+        self.answer(status=404)
+
+    def large(self):
+        self.answer(bytes(1001))
+
+    def cut(self):
+        self.answer(b"half", **{"Content-Length": "10"})
+
+    def moved(self):
+        self.answer(b"", status=302, Location="/good?x=1")
+
+    def circle(self):
+        self.answer(b"", status=302, Location="/circle")
+
+    def file(self):
+        self.answer(b"", status=302, Location="file:///etc/passwd")
+
+    def endless(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        self.end_headers()
+        self.drip()
+
+    def slow_header(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        self.drip()
+
+    def drip(self):
+        try:
+            for _ in range(100):
+                self.wfile.write(b"x")
+                time.sleep(0.1)
+        except OSError:
+            pass
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_files_are_read_whole(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"12345")
+    assert fetch(str(path)) == b"12345"
+    with pytest.raises(ImageError, match="larger than 4 bytes"):
+        fetch(str(path), FetchLimits(max_bytes=4))
+    for missing in (tmp_path / "b.png", tmp_path):
+        with pytest.raises(ImageError, match="no such file"):
+            fetch(str(missing))
+
+
+def test_a_server_and_its_redirect(server):
+    assert fetch(f"{server}/good?a=b", LOCAL) == b"/good?a=b"
+    assert fetch(f"{server}/moved", LOCAL) == b"/good?x=1"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("html", "'text/html', not an image"),
+        ("missing", "answers 404"),
+        ("large", "larger than 1000 bytes"),
+        ("cut", "cut off: 6 bytes are missing"),
+        ("circle", "more than 3 redirects"),
+        ("file", "no web address"),
+    ],
+)
+def test_what_is_not_an_image_is_an_error(server, path, message):
+    with pytest.raises(ImageError, match=message):
+        fetch(f"{server}/{path}", LOCAL)
+
+
+@pytest.mark.parametrize("path", ["endless", "slow_header"])
+def test_a_server_that_drips_is_left(server, path):
+    started = time.monotonic()
+    with pytest.raises(ImageError, match="not there after 1 s"):
+        fetch(f"{server}/{path}", LOCAL)
+    assert time.monotonic() - started < 4
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "localhost", "10.0.0.1", "192.168.1.1", "169.254.169.254", "[::1]",
+        "[::ffff:127.0.0.1]", "0.0.0.0", "[fe80::1]", "100.64.0.1", "224.0.0.1", "2130706433",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_not_public_are_refused(host):
+    with pytest.raises(ImageError, match=r"not public|cannot be fetched"):
+        fetch(f"http://{host}:9/x.png")
+
+
+def test_a_redirect_into_the_network_is_refused(server, monkeypatch):
+    looks = iter([True, False])  # what the redirect leads to is looked at anew
+    monkeypatch.setattr("components.images.fetch._is_public", lambda address: next(looks))
+    with pytest.raises(ImageError, match="not public"):
+        fetch(f"{server}/moved", FetchLimits(timeout_s=1))
+    assert list(looks) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http://[bad/", "http://x:99999/", "https://127.0.0.1:1/"]
+)
+def test_addresses_that_make_no_sense(url):
+    with pytest.raises(ImageError):
+        fetch(url, LOCAL)
