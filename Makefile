@@ -2,10 +2,11 @@
 PYTHON ?= python3
 PIPELINE ?= census
 ARGS ?=
+LOCK = $(if $(wildcard environment/$(PIPELINE).lock),$(PIPELINE),base)
 
 .PHONY: run test lint format bench lock clean
 
-run: ; @$(PYTHON) environment/create.py base && .venv/bin/beamfleet run $(PIPELINE) $(ARGS)
+run: ; @$(PYTHON) environment/create.py $(LOCK) && .venv/bin/beamfleet run $(PIPELINE) $(ARGS)
 test: ; @$(PYTHON) environment/create.py dev && .venv/bin/python -m pytest $(ARGS)
 lint: ; @$(PYTHON) environment/create.py dev && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 format: ; @.venv/bin/ruff format . && .venv/bin/ruff check --fix .

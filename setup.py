@@ -40,7 +40,13 @@ setup(
     install_requires=BASE,
     extras_require={
         "boosting": ["lightgbm>=4.7,<5", "xgboost-cpu>=3,<4"],
-        "captions": ["pillow>=12.3,<13"],
+        "captions": [
+            "pillow>=12.3,<13",
+            "sacrebleu>=2.6,<3",
+            "safetensors",
+            "torch>=2.13,<2.14",
+            "transformers>=5.23,<6",
+        ],
     },
     entry_points={"console_scripts": ["beamfleet=pipelines.cli:main"]},
 )

@@ -57,6 +57,16 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """An object in the picture; centre and width in pixels."""
+
+    kind: Kind
+    x: float
+    y: float
+    width: float
+
+
+@dataclass(frozen=True)
 class Scene:
     """Objects from left to right, from top to bottom, or from the inside out."""
 
@@ -102,12 +112,17 @@ def _any_scene(rng: np.random.Generator) -> Scene:
 
 def render(scene: Scene, rng: np.random.Generator) -> Image.Image:
     """Draws the picture of a scene: SIDE x SIDE, RGB. Places, sizes and ground are random."""
+    return paint(list(place(scene, rng)), rng)
+
+
+def paint(objects: list[Placed], rng: np.random.Generator) -> Image.Image:
+    """Draws objects, the first on top, on a random ground."""
     canvas = Image.fromarray(_ground(rng)).resize(
         (SIDE * _FINE, SIDE * _FINE), Image.Resampling.BICUBIC
     )
     pen = ImageDraw.Draw(canvas)
-    for kind, (x, y), width in reversed(list(_placed(scene, rng))):
-        _draw(pen, kind, x, y, width, rng)
+    for one in reversed(objects):
+        _draw(pen, one, rng)
     image = canvas.resize((SIDE, SIDE), Image.Resampling.BOX)
     noise = rng.normal(0, rng.uniform(2, 10), (SIDE, SIDE, 3))
     return Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
@@ -121,10 +136,8 @@ def _ground(rng: np.random.Generator) -> np.ndarray:
     return texture.clip(20, 190).astype(np.uint8)
 
 
-def _placed(
-    scene: Scene, rng: np.random.Generator
-) -> Iterator[tuple[Kind, tuple[float, float], float]]:
-    """(kind, centre, width) of each object."""
+def place(scene: Scene, rng: np.random.Generator) -> Iterator[Placed]:
+    """Finds a place for each object."""
     count = len(scene.kinds)
     if scene.relation == "inside":
         centre = rng.uniform(26, SIDE - 26, 2)
@@ -132,8 +145,8 @@ def _placed(
             inner = centre + np.array([0, 5])  # a triangle is wide at its foot only
         else:
             inner = centre + rng.uniform(-3, 3, 2)
-        yield scene.kinds[0], (inner[0], inner[1]), rng.uniform(*SIZES["small"])
-        yield scene.kinds[1], (centre[0], centre[1]), rng.uniform(*CONTAINER)
+        yield Placed(scene.kinds[0], inner[0], inner[1], rng.uniform(*SIZES["small"]))
+        yield Placed(scene.kinds[1], centre[0], centre[1], rng.uniform(*CONTAINER))
         return
     slots = {1: [32.0], 2: [18.0, 46.0], 3: [11.0, 32.0, 53.0]}[count]
     loose = {1: 18.0, 2: 4.0, 3: 1.5}[count]
@@ -141,20 +154,18 @@ def _placed(
     for kind, slot in zip(scene.kinds, slots, strict=True):
         along = slot + rng.uniform(-loose, loose)
         across = middle + rng.uniform(-5, 5)
-        place = (across, along) if scene.relation == "above" else (along, across)
-        yield kind, place, rng.uniform(*SIZES[kind.size])
+        x, y = (across, along) if scene.relation == "above" else (along, across)
+        yield Placed(kind, x, y, rng.uniform(*SIZES[kind.size]))
 
 
-def _draw(
-    pen: ImageDraw.ImageDraw, kind: Kind, x: float, y: float, width: float, rng: np.random.Generator
-) -> None:
-    shade = np.array(COLOURS[kind.colour]) + rng.uniform(-14, 14, 3)
+def _draw(pen: ImageDraw.ImageDraw, one: Placed, rng: np.random.Generator) -> None:
+    shade = np.array(COLOURS[one.kind.colour]) + rng.uniform(-14, 14, 3)
     colour = tuple(int(value) for value in shade.clip(0, 255))
-    half = width / 2
-    box = [value * _FINE for value in (x - half, y - half, x + half, y + half)]
-    if kind.shape == "circle":
+    half = one.width / 2
+    box = [value * _FINE for value in (one.x - half, one.y - half, one.x + half, one.y + half)]
+    if one.kind.shape == "circle":
         pen.ellipse(box, fill=colour)
-    elif kind.shape == "square":
+    elif one.kind.shape == "square":
         pen.rectangle(box, fill=colour)
     else:
         pen.polygon(

@@ -1,6 +1,7 @@
 """Makes or completes `.venv`, the environment that every command of the project runs in.
 
     python3 environment/create.py            # what `make run` needs
+    python3 environment/create.py captions   # what `make run PIPELINE=captions` needs, too
     python3 environment/create.py dev        # what `make test` needs, too
     python3 environment/create.py --wheels DIR   # only the backported wheels, for your own pip
 
@@ -9,7 +10,6 @@ half-made: `.venv` counts only once its marker file, written last, names the loc
 """
 
 import argparse
-import hashlib
 import os
 import platform
 import re
@@ -19,18 +19,17 @@ import sys
 import time
 from pathlib import Path
 
+from locks import LOCKS, ROOT, lock_file, lock_key
+
 if sys.version_info < (3, 9):  # noqa: UP036  (says so instead of failing on newer syntax below)
     sys.exit(f"Beamfleet needs Python 3.11, 3.12 or 3.13; this is {sys.version.split()[0]}.")
 
-ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 MARKER = VENV / "beamfleet-locks.txt"
 LOG = ROOT / ".cache" / "setup.log"
 BACKPORTS = ROOT / ".cache" / "backport"
-LOCKS = {"base": "base.lock", "dev": "dev.lock"}
-"""Name -> lock file; `dev` holds everything that `base` holds."""
-NEEDED_DISK_GB = 5.0
+WHEELS_DISK_GB = 0.5
 SUPPORTED = ("3.11", "3.12", "3.13")
 OLD_GLIBC = (2, 38)
 UNREACHABLE = re.compile(
@@ -49,16 +48,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("lock", nargs="?", default="base", choices=sorted(LOCKS))
+    parser.add_argument("lock", nargs="?", default="base", choices=list(LOCKS))
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="only make the wheels")
     args = parser.parse_args()
     try:
         _use_supported_python()
         if args.wheels:
-            _check_machine(args.wheels.resolve())
+            _check_machine(args.wheels.resolve(), WHEELS_DISK_GB)
             _print_wheels(args.wheels)
         elif not _is_complete(args.lock):
-            _check_machine(ROOT)
+            _check_machine(ROOT, LOCKS[args.lock].disk_gb - _taken_gb(VENV))
             _create(args.lock)
     except SetupError as error:
         sys.exit(f"Set-up stopped: {error}")
@@ -78,7 +77,7 @@ def _use_supported_python() -> None:
     )
 
 
-def _check_machine(place: Path) -> None:
+def _check_machine(place: Path, needed_gb: float) -> None:
     if sys.platform.startswith("linux") and platform.machine() != "x86_64":
         raise SetupError(
             f"TFX's libraries are published for x86_64 Linux, this machine is "
@@ -87,24 +86,34 @@ def _check_machine(place: Path) -> None:
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free / 1e9
-    if free < NEEDED_DISK_GB:
+    if free < needed_gb:
         raise SetupError(
-            f"the environment needs {NEEDED_DISK_GB:.0f} GB of disk and {place} has "
-            f"{free:.1f} GB free."
+            f"{needed_gb:.1f} GB of disk are needed and {place} has {free:.1f} GB free."
         )
 
 
-def _lock_key(name: str) -> str:
-    digest = hashlib.sha256((ROOT / "environment" / LOCKS[name]).read_bytes())
-    digest.update((ROOT / "setup.py").read_bytes())
-    return f"{name} {digest.hexdigest()}"
+def _taken_gb(folder: Path) -> float:
+    return sum(file.lstat().st_size for file in folder.rglob("*")) / 1e9
+
+
+def _held_locks() -> "list[str]":
+    """The locks that `.venv` holds as they are now, the smallest first."""
+    if not MARKER.exists() or not PYTHON.exists():
+        return []
+    keys = MARKER.read_text().splitlines()
+    return [name for name in LOCKS if lock_key(name) in keys]
 
 
 def _is_complete(name: str) -> bool:
-    if not MARKER.exists() or not PYTHON.exists():
-        return False
-    held = MARKER.read_text().splitlines()
-    return any(_lock_key(lock) in held for lock in {name, "dev"})
+    names = list(LOCKS)
+    return any(names.index(held) >= names.index(name) for held in _held_locks())
+
+
+def _note(name: str) -> None:
+    """Adds the lock to those that `.venv` holds; forgets others in states that are not today's,
+    because this one may have put its packages over theirs.
+    """
+    MARKER.write_text("".join(f"{lock_key(lock)}\n" for lock in [*_held_locks(), name]))
 
 
 def _create(name: str) -> None:
@@ -115,14 +124,14 @@ def _create(name: str) -> None:
     if not MARKER.exists():
         shutil.rmtree(VENV, ignore_errors=True)  # a half-made one
         _make_venv()
-    held = MARKER.read_text() if MARKER.exists() else ""
     links = [_backports(BACKPORTS)] if _glibc_is_old() else []
-    _say("installing the locked packages (about 1 GB to download the first time)")
-    _install(["--require-hashes", "-r", str(ROOT / "environment" / LOCKS[name])], links)
+    size = f"{LOCKS[name].download_gb:g} GB"
+    _say(f"installing the locked packages (about {size} to download the first time)")
+    _install(["--require-hashes", "-r", str(lock_file(name))], links)
     # `compat` writes a plain .pth file: `user_code` stays a namespace that others can extend.
     options = ["--no-deps", "--no-build-isolation", "--config-settings", "editable_mode=compat"]
     _pip("install", *options, "-e", str(ROOT))
-    MARKER.write_text(held + _lock_key(name) + "\n")
+    _note(name)
     print(f"Set up in {time.monotonic() - start:.0f} s", flush=True)
 
 
@@ -147,7 +156,6 @@ def _glibc_is_old() -> bool:
 
 def _backports(target: Path) -> Path:
     """Downloads the official wheels and makes their twins for this machine's glibc in `target`."""
-    sys.path.insert(0, str(Path(__file__).parent))
     import glibc_backport
 
     tag = "cp{}{}".format(*sys.version_info[:2])
@@ -156,7 +164,7 @@ def _backports(target: Path) -> Path:
     if all((target / f"{name}-manylinux_2_28_x86_64.whl").exists() for name in wanted):
         return target
     _say("making ML Metadata and TFDV wheels for this machine's glibc")
-    _install(["--require-hashes", "-r", str(ROOT / "environment" / "backport.lock")], [])
+    _install(["--require-hashes", "-r", str(lock_file("backport"))], [])
     official = target / "official"
     for name in wanted:
         package, version = name.split("-")[:2]
@@ -185,9 +193,11 @@ def _print_wheels(target: Path) -> None:
 
 def _install(what: list[str], links: list[Path]) -> None:
     """Installs with uv where it is on the PATH, else with pip."""
+    from pip_settings import uv_settings
+
     found = [word for link in links for word in ("--find-links", str(link))]
     if shutil.which("uv"):
-        options, environment = _uv_settings()
+        options, environment = uv_settings(PYTHON)
         _call(["uv", "pip", "install", "-p", str(PYTHON), *options, *found, *what], environment)
     else:
         _pip("install", *found, *what)
@@ -195,33 +205,6 @@ def _install(what: list[str], links: list[Path]) -> None:
 
 def _pip(*words: str) -> None:
     _call([str(PYTHON), "-m", "pip", "--disable-pip-version-check", *words])
-
-
-def _uv_settings() -> tuple[list[str], dict[str, str]]:
-    """What pip's configuration says, in uv's words: uv reads none of it by itself."""
-    listed = subprocess.run(
-        [str(PYTHON), "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
-    ).stdout
-    options: list[str] = []
-    environment: dict[str, str] = {}
-    flags = {
-        "index-url": "--default-index",
-        "extra-index-url": "--index",
-        "find-links": "--find-links",
-        "trusted-host": "--allow-insecure-host",
-    }
-    variables = {"cert": "SSL_CERT_FILE", "timeout": "UV_HTTP_TIMEOUT", "proxy": "ALL_PROXY"}
-    for line in listed.splitlines():
-        key, _, quoted = line.partition("=")
-        name = key.rsplit(".", 1)[-1].removeprefix("default-")
-        value = quoted.strip().strip("'\"").replace("\\n", " ")
-        if name in flags:
-            options += [word for part in value.split() for word in (flags[name], part)]
-        elif name in variables:
-            environment[variables[name]] = value
-        elif name == "no-index" and value not in ("0", "false", "no", "off"):
-            options.append("--no-index")
-    return options, environment
 
 
 def _call(command: list[str], environment: "dict[str, str] | None" = None) -> None:

@@ -1,5 +1,6 @@
 """Resolves setup.py and the `.in` files here into hashed lock files (`make lock`).
 
+Each of base, captions and dev holds the one before it, to the version: one `.venv` serves all.
 The hashes of the backported wheels are added, so that one lock serves old
 and new glibc.
 """
@@ -11,18 +12,20 @@ import tempfile
 from pathlib import Path
 
 import glibc_backport
+from locks import LOCKS, lock_file
 
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Writes backport.lock, base.lock and dev.lock."""
+    """Writes backport.lock, base.lock, captions.lock and dev.lock."""
     _compile(["backport.in"], "backport.lock")
     _compile(["../setup.py"], "base.lock")
-    _compile(["../setup.py", "dev.in", "-c", "base.lock"], "dev.lock")
+    _compile(["../setup.py", "--extra", "captions", "-c", "base.lock"], "captions.lock")
+    _compile(["../setup.py", "dev.in", "--all-extras", "-c", "captions.lock"], "dev.lock")
     hashes = _backport_hashes()
-    for name in ("base.lock", "dev.lock"):
-        _add_hashes(HERE / name, hashes)
+    for name in LOCKS:
+        _add_hashes(lock_file(name), hashes)
 
 
 def _compile(sources: list[str], target: str) -> None:

@@ -16,6 +16,7 @@ from pipelines import steps
 from pipelines.steps import Step, method_name
 
 EXAMPLES = "a source of examples"
+IMAGES = "a source of images"
 SCHEMA = "a schema"
 
 # What each step needs, and the calls that give it.
@@ -24,16 +25,23 @@ _NEEDS: Mapping[type[Step], tuple[str, ...]] = {
     steps.InferSchema: ("statistics",),
     steps.ValidateExamples: ("statistics", SCHEMA),
     steps.TrainPerEntity: (EXAMPLES, SCHEMA),
-    steps.Evaluate: ("models",),
+    steps.Evaluate: ("entity models",),
+    steps.InferImages: (IMAGES, "an ensemble"),
+    steps.EvaluateCaptions: ("captions",),
+    steps.ReportCaptions: ("captions",),
     steps.InfraValidate: ("models",),
     steps.PushTo: ("models",),
-    steps.BulkInfer: ("models",),
+    steps.BulkInfer: ("entity models",),
 }
 _GIVEN_BY: Mapping[str, tuple[type[Step], ...]] = {
-    EXAMPLES: (steps.ReadExamples, steps.GivenExamples),
+    EXAMPLES: (steps.ReadExamples, steps.ReadImages, steps.GivenExamples),
+    IMAGES: (steps.ReadImages, steps.GivenExamples),
     "statistics": (steps.GenerateStatistics,),
     SCHEMA: (steps.InferSchema, steps.WithSchema),
-    "models": (steps.TrainPerEntity,),
+    "models": (steps.TrainPerEntity, steps.WithEnsemble),
+    "entity models": (steps.TrainPerEntity,),
+    "an ensemble": (steps.WithEnsemble,),
+    "captions": (steps.InferImages,),
 }
 _SPLITS: tuple[tuple[type[Step], str], ...] = (
     (steps.TrainPerEntity, "train"),
@@ -44,7 +52,11 @@ _ADVICE = {
     EXAMPLES: ".from_csv(path) (or .from_parquet, .from_tfrecord, .with_examples)",
     "statistics": ".generate_statistics()",
     SCHEMA: ".infer_schema() or .with_schema(path)",
-    "models": ".train_per_entity(...)",
+    "models": ".train_per_entity(...) or .with_ensemble(...)",
+    "entity models": ".train_per_entity(...)",
+    IMAGES: ".from_images(place)",
+    "an ensemble": ".with_ensemble(...)",
+    "captions": ".infer_images(...)",
 }
 
 
@@ -102,6 +114,9 @@ def check_functions(recorded: Mapping[type[Step], Step]) -> None:
     train = recorded.get(steps.TrainPerEntity)
     if isinstance(train, steps.TrainPerEntity):
         check_user_function(train.config.train_fn, ("examples", "hparams"), "parent")
+    ensemble = recorded.get(steps.WithEnsemble)
+    if isinstance(ensemble, steps.WithEnsemble):
+        check_user_function(ensemble.ensemble_fn, ("models", "hparams"))
     read, bulk = recorded.get(steps.ReadExamples), recorded.get(steps.BulkInfer)
     for clean in (
         read.config.clean if isinstance(read, steps.ReadExamples) else "",
@@ -151,7 +166,10 @@ def thresholds(given: object) -> Mapping[str, Mapping[str, float]] | None:
 
 def _paths(recorded: Mapping[type[Step], Step]) -> Iterator[str]:
     read, bulk = recorded.get(steps.ReadExamples), recorded.get(steps.BulkInfer)
-    schema = recorded.get(steps.WithSchema)
+    schema, images = recorded.get(steps.WithSchema), recorded.get(steps.ReadImages)
+    if isinstance(images, steps.ReadImages):
+        yield from images.images
+        yield from filter(None, [images.references])
     if isinstance(read, steps.ReadExamples):
         yield from read.config.source.paths
         if isinstance(read.config.splits, GivenSplit):

@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_run, _list, _runs, _show, _predict, _serve, _rollback, _init):
+    for add in (_run, _list, _runs, _show, _predict, _serve, _rollback, _export, _init):
         add(commands)
     return parser
 
@@ -86,6 +86,7 @@ def _run(commands: Commands) -> None:
         "run a pipeline, from data to pushed models",
         "census",
         "census --data ~/adult.data --root /tmp/adult",
+        "captions --images ~/photos --blip Salesforce/blip-image-captioning-base",
         "shop",
     )
     parser.add_argument(
@@ -93,6 +94,18 @@ def _run(commands: Commands) -> None:
     )
     parser.add_argument("--data", metavar="PATH", help="rows to use instead of the pipeline's own")
     parser.add_argument("--eval-data", metavar="PATH", help="rows to evaluate on, given apart")
+    parser.add_argument(
+        "--images",
+        action="append",
+        metavar="PLACE",
+        help="captions: folder, pattern, .txt list, .tfrecord, image file or address; repeatable",
+    )
+    for model in ("blip", "clip"):
+        parser.add_argument(
+            f"--{model}",
+            metavar="MODEL",
+            help=f"captions: folder or hub name[@revision] of a {model.upper()} instead of ours",
+        )
     parser.add_argument(
         "--root", metavar="DIR", help="folder of metadata, artifacts and logs (runs/<pipeline>)"
     )
@@ -173,6 +186,34 @@ def _rollback(commands: Commands) -> None:
     )
     _models(parser)
     parser.add_argument("--to", type=int, metavar="VERSION", help="(the one before the current)")
+    _json(parser)
+
+
+def _export(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "export",
+        "export images and their captions as pairs to train an image generator on",
+        "runs/captions --out pairs",
+        "runs/captions --out pairs --format imagefolder --min-probability 0.8 --caption all",
+    )
+    parser.add_argument("result", help="root of runs that captioned images, or folder of a result")
+    parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder")
+    parser.add_argument(
+        "--format",
+        choices=("webdataset", "imagefolder"),
+        default="webdataset",
+        help="tar shards, or an image folder of Hugging Face (webdataset)",
+    )
+    parser.add_argument(
+        "--min-probability", type=float, default=0.0, metavar="P", help="leave out the rest (0)"
+    )
+    parser.add_argument(
+        "--caption", choices=("best", "all"), default="best", help="captions of an image (best)"
+    )
+    parser.add_argument(
+        "--allow-private", action="store_true", help="fetch also from addresses that are not public"
+    )
     _json(parser)
 
 

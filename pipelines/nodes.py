@@ -9,6 +9,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline as TfxPipeline
 
 from components.example_gen.source import HashSplit, IngestConfig
+from components.images.fetch import FetchLimits
 from pipelines import steps
 from pipelines.checks import payload
 from pipelines.metadata import DATABASE
@@ -56,12 +57,32 @@ class _Graph:
         push = self.steps.get(steps.PushTo)
         return push.directory if isinstance(push, steps.PushTo) else ""
 
+    @property
+    def compares_with_pushed(self) -> bool:
+        """Whether captions have to be as good as those of the pushed version."""
+        evaluate = self.steps.get(steps.EvaluateCaptions)
+        if not isinstance(evaluate, steps.EvaluateCaptions) or not self.push_directory:
+            return False
+        return any("max_drop" in b for b in evaluate.options.get("thresholds", {}).values())
+
 
 def _read_examples(graph: _Graph, step: steps.ReadExamples) -> None:
     from components.example_gen.component import ExampleGen
 
     config = replace(step.config, payload=payload(graph.steps))
     node = ExampleGen(config, graph.channels.get("schema"))  # only a curated one is there already
+    graph.add(node, "ExampleGen", examples="examples")
+
+
+def _read_images(graph: _Graph, step: steps.ReadImages) -> None:
+    from components.image_example_gen.component import ImageExampleGen
+
+    node = ImageExampleGen(
+        images=step.images,
+        references=step.references,
+        limits=FetchLimits(**step.limits),
+        **step.options,
+    )
     graph.add(node, "ExampleGen", examples="examples")
 
 
@@ -144,11 +165,53 @@ def _evaluate(graph: _Graph, step: steps.Evaluate) -> None:
     )
 
 
+def _with_ensemble(graph: _Graph, step: steps.WithEnsemble) -> None:
+    from components.ensemble_importer.component import EnsembleImporter
+
+    node = EnsembleImporter(step.ensemble_fn, step.models, step.hparams)
+    graph.add(node, "EnsembleImporter", model="model")
+
+
+def _infer_images(graph: _Graph, step: steps.InferImages) -> None:
+    from components.ensemble_inferrer.component import EnsembleInferrer
+
+    examples, common = graph.channels["examples"], {"columns": step.columns, **step.options}
+    node = EnsembleInferrer(examples=examples, model=graph.channels["model"], **common)
+    if graph.gate is not None:
+        node.add_upstream_node(graph.gate)
+    graph.add(node, "BulkInferrer", captions="inference_result")
+    if graph.compares_with_pushed:
+        node = EnsembleInferrer(examples=examples, push_destination=graph.push_directory, **common)
+        graph.add(node, "PushedBulkInferrer", pushed_captions="inference_result")
+
+
+def _evaluate_captions(graph: _Graph, step: steps.EvaluateCaptions) -> None:
+    from components.caption_evaluator.component import CaptionEvaluator
+
+    node = CaptionEvaluator(
+        inference_result=graph.channels["captions"],
+        model=graph.channels["model"],
+        baseline_result=graph.channels.get("pushed_captions"),
+        push_destination=graph.push_directory,
+        **step.options,
+    )
+    graph.add(node, "CaptionEvaluator", evaluation="evaluation", blessing="blessing")
+
+
+def _report_captions(graph: _Graph, step: steps.ReportCaptions) -> None:
+    from components.caption_report.component import CaptionReport
+
+    graph.add(CaptionReport(graph.channels["captions"]), "CaptionReport")
+
+
 def _infra_validate(graph: _Graph, step: steps.InfraValidate) -> None:
     from components.infra_validator.component import InfraValidator
 
     node = InfraValidator(
-        model=graph.channels["model"], examples=graph.channels["examples"], **asdict(step.gates)
+        model=graph.channels["model"],
+        examples=graph.channels["examples"],
+        split="images" if steps.ReadImages in graph.steps else "eval",
+        **asdict(step.gates),
     )
     graph.add(node, "InfraValidator", infra_blessing="blessing")
 
@@ -189,12 +252,17 @@ def _bulk_infer(graph: _Graph, step: steps.BulkInfer) -> None:
 _ADD: Mapping[type[Step], Callable[[_Graph, Any], None]] = {
     steps.WithSchema: _with_schema,
     steps.ReadExamples: _read_examples,
+    steps.ReadImages: _read_images,
     steps.GivenExamples: _given_examples,
     steps.GenerateStatistics: _generate_statistics,
     steps.InferSchema: _infer_schema,
     steps.ValidateExamples: _validate_examples,
     steps.TrainPerEntity: _train_per_entity,
     steps.Evaluate: _evaluate,
+    steps.WithEnsemble: _with_ensemble,
+    steps.InferImages: _infer_images,
+    steps.EvaluateCaptions: _evaluate_captions,
+    steps.ReportCaptions: _report_captions,
     steps.InfraValidate: _infra_validate,
     steps.PushTo: _push_to,
     steps.BulkInfer: _bulk_infer,

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from components.bulk_inferrer.config import InferenceConfig
+from components.caption_evaluator.config import CaptionEvaluationConfig
 from components.entity_evaluator.config import EvaluationConfig
 from components.entity_trainer.config import TrainConfig
 from components.errors import BeamfleetError
@@ -36,14 +37,18 @@ from components.infra_validator.report import Gates
 from pipelines import checks, steps
 from pipelines.columns import check_columns
 from pipelines.sources import (
+    FETCH_LIMITS,
     CsvAndIngest,
+    ImageOptions,
     PathLike,
     TypedAndIngest,
+    absolute,
     from_csv,
     from_parquet,
     from_tfrecord,
     ingest_config,
     made,
+    model_place,
 )
 from pipelines.steps import Step, method_name
 
@@ -99,6 +104,25 @@ class Pipeline:
     def from_tfrecord(self, *paths: PathLike, **options: Unpack[TypedAndIngest]) -> "Pipeline":
         """Reads TFRecord files of tf.Example; options as of `from_csv`."""
         return self._record(steps.ReadExamples(ingest_config(TFRecordSource, paths, options)))
+
+    def from_images(
+        self, *images: PathLike, references: PathLike = "", **options: Unpack[ImageOptions]
+    ) -> "Pipeline":
+        """Reads images: folders, patterns, lists, TFRecord files, image files, web addresses.
+
+        Args:
+          images: Places; a .txt file lists one path or address a line.
+          references: CSV with the columns file and caption, and others to slice by; default:
+            captions.csv in a folder of `images`.
+          options: max_bytes, timeout_s, max_redirects, allow_private (see FetchLimits),
+            max_pixels, max_rejected_share (see ImageExampleGen).
+        """
+        if not images:
+            raise BeamfleetError("from_images() needs a folder, pattern, list or address")
+        given = absolute([references])[0] if references else ""
+        limits = {name: value for name, value in options.items() if name in FETCH_LIMITS}
+        others = {name: value for name, value in options.items() if name not in FETCH_LIMITS}
+        return self._record(steps.ReadImages(absolute(images), given, limits, others))
 
     def with_examples(self, component: Any) -> "Pipeline":
         """Takes the examples of another TFX component, such as a BigQueryExampleGen."""
@@ -192,6 +216,58 @@ class Pipeline:
         )
         EvaluationConfig.from_dict(options)  # refuses nonsense
         return self._record(steps.Evaluate(options))
+
+    def with_ensemble(
+        self,
+        ensemble_fn: str,
+        models: Mapping[str, PathLike],
+        hparams: Mapping[str, Any] | None = None,
+    ) -> "Pipeline":
+        """Takes several models as one, to be evaluated, served and pushed like any model.
+
+        Args:
+          ensemble_fn: Dotted path of `ensemble_fn(models, hparams) -> Ensemble` (or ABTest); it is
+            given the folder of each model.
+          models: Name -> folder, or name on a hub (`owner/name@revision`).
+          hparams: Passed on; JSON values.
+        """
+        where = {name: model_place(place) for name, place in models.items()}
+        return self._record(steps.WithEnsemble(ensemble_fn, where, dict(hparams or {})))
+
+    def infer_images(
+        self, columns: Mapping[str, str], *, max_failed_share: float | None = None
+    ) -> "Pipeline":
+        """Runs the ensemble over all images, by Beam's RunInference.
+
+        Args:
+          columns: Result column -> stage whose predictions it holds.
+          max_failed_share: Of the images; see EnsembleInferrer, which has the default.
+        """
+        options = _given(max_failed_share=max_failed_share)
+        return self._record(steps.InferImages(dict(columns), options))
+
+    def evaluate_captions(
+        self,
+        thresholds: Mapping[str, Mapping[str, float]] | None = None,
+        slices: str | Sequence[str | Sequence[str]] | None = None,
+        *,
+        confidence: float | None = None,
+    ) -> "Pipeline":
+        """Compares the captions with the references, and blesses the ensemble or not.
+
+        The arguments are those of `components.caption_evaluator.component.CaptionEvaluator`.
+        """
+        options = _given(
+            thresholds=checks.thresholds(thresholds),
+            slices=_several(slices),
+            confidence=confidence,
+        )
+        CaptionEvaluationConfig.from_dict(options)  # refuses nonsense
+        return self._record(steps.EvaluateCaptions(options))
+
+    def report_captions(self) -> "Pipeline":
+        """Writes a contact sheet of all images and captions: one HTML file for any browser."""
+        return self._record(steps.ReportCaptions())
 
     def infra_validate(
         self,
@@ -291,7 +367,7 @@ class Pipeline:
 
     def _record(self, step: Step) -> "Pipeline":
         kind = type(step)
-        sources = (steps.ReadExamples, steps.GivenExamples)
+        sources = (steps.ReadExamples, steps.ReadImages, steps.GivenExamples)
         if kind in self._steps:
             raise BeamfleetError(f"pipeline {self.name!r}: {method_name(kind)}() was called twice")
         if kind in sources and any(source in self._steps for source in sources):

@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -14,33 +14,35 @@ from components.errors import BeamfleetError
 from components.user_function import described
 from pipelines.pipeline import Pipeline
 
-PIPELINES = {"census": "one income model per education level, from census rows"}
+PIPELINES = {
+    "census": "one income model per education level, from census rows",
+    "captions": "captions of images by BLIP, ranked by CLIP, evaluated, served and pushed as one",
+}
 """Our own pipelines: each is the module `pipelines.<name>`."""
 _USER_MODULE = "beamfleet_user_pipeline"
-_EXPECTED = "pipeline(root=None, data=None, eval_data=None) -> Pipeline"
+_EXPECTED = "pipeline(root=None, ...) -> Pipeline"
 
 
-def load_pipeline(
-    target: str, root: Path | None, data: str | None, eval_data: str | None
-) -> Pipeline:
+def load_pipeline(target: str, root: Path | None, **options: object) -> Pipeline:
     """Calls the function `pipeline` of one of our modules, or of a user's file.
 
     Args:
       target: A name in PIPELINES, or the path of a Python file.
       root: Folder for the runs; None lets the pipeline choose.
-      data: Rows to use instead of the pipeline's own.
-      eval_data: Rows to evaluate on instead of a split of `data`.
+      options: What else the command line was given (data, eval_data, images, ...). None is not
+        passed on, and one that the function has no parameter for is refused.
 
     Raises:
-      BeamfleetError: there is no such pipeline, or it makes none.
+      BeamfleetError: there is no such pipeline, it makes none, or it does not take an option.
     """
     module = _load(target)
     function = getattr(module, "pipeline", None)
     if not callable(function):
         raise BeamfleetError(f"{target} has no function {_EXPECTED}")
-    _check_signature(function, target)
+    given = {name: value for name, value in options.items() if value is not None}
+    _check_signature(function, target, given)
     with _named(target):
-        made = function(root=root, data=data, eval_data=eval_data)
+        made = function(root=root, **given)
     if not isinstance(made, Pipeline):
         raise BeamfleetError(
             f"{target}: pipeline() returned {type(made).__name__}, expected a pipelines Pipeline "
@@ -96,10 +98,14 @@ def _named(target: str) -> Iterator[None]:
         raise BeamfleetError(described(error, Path(target).resolve())) from error
 
 
-def _check_signature(function: Callable[..., object], target: str) -> None:
+def _check_signature(
+    function: Callable[..., object], target: str, options: Mapping[str, object]
+) -> None:
     parameters = inspect.signature(function).parameters
-    missing = [name for name in ("root", "data", "eval_data") if name not in parameters]
-    if missing:
+    if "root" not in parameters:
+        raise BeamfleetError(f"{target}: pipeline() does not take root, expected {_EXPECTED}")
+    if unknown := [name for name in options if name not in parameters]:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in unknown)
         raise BeamfleetError(
-            f"{target}: pipeline() does not take {', '.join(missing)}, expected {_EXPECTED}"
+            f"{target} takes no {flags}: its pipeline() has no parameter {', '.join(unknown)}"
         )

@@ -44,6 +44,25 @@ class IngestOptions(TypedDict, total=False):
     eval_data: PathLike | None
 
 
+class FetchOptions(TypedDict, total=False):
+    """What fetching an image may cost; see `components.images.fetch.FetchLimits`."""
+
+    max_bytes: int
+    timeout_s: float
+    max_redirects: int
+    allow_private: bool
+
+
+class ImageOptions(FetchOptions, total=False):
+    """How images are read; see ImageExampleGen."""
+
+    max_pixels: int
+    max_rejected_share: float
+
+
+FETCH_LIMITS = frozenset(FetchOptions.__annotations__)
+
+
 class CsvAndIngest(CsvOptions, IngestOptions, total=False):
     """Options of `Pipeline.from_csv`."""
 
@@ -81,7 +100,7 @@ def ingest_config(
     if eval_data is not None:
         if splits is not None:
             raise BeamfleetError("give either eval_data or splits, not both")
-        splits = GivenSplit(_absolute([eval_data]))
+        splits = GivenSplit(absolute([eval_data]))
     return made(IngestConfig, source=source, splits=splits or HashSplit(), **ours)
 
 
@@ -102,10 +121,15 @@ _INGEST = frozenset(IngestOptions.__annotations__)
 
 
 def _source(kind: type[_Source], paths: Sequence[PathLike], options: Mapping[str, Any]) -> _Source:
-    return made(kind, paths=_absolute(paths), **{k: _frozen(v) for k, v in options.items()})
+    return made(kind, paths=absolute(paths), **{k: _frozen(v) for k, v in options.items()})
 
 
-def _absolute(paths: Sequence[PathLike]) -> tuple[str, ...]:
+def model_place(place: PathLike) -> str:
+    """A folder as an absolute path; anything else, such as the name on a hub, as it is."""
+    return str(Path(place).absolute()) if Path(place).exists() else str(place)
+
+
+def absolute(paths: Sequence[PathLike]) -> tuple[str, ...]:
     """Absolute, because the cache and a worker must not depend on the current folder."""
     texts = (str(path) for path in paths)
     return tuple(t if "://" in t else str(Path(t).absolute()) for t in texts)

@@ -21,6 +21,18 @@ class ReadExamples:
 
 
 @dataclass(frozen=True)
+class ReadImages:
+    """`from_images`."""
+
+    images: tuple[str, ...]
+    references: str = ""
+    limits: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Of FetchLimits, those that were set."""
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """max_pixels, max_rejected_share: those that were set."""
+
+
+@dataclass(frozen=True)
 class GivenExamples:
     """`with_examples`."""
 
@@ -78,6 +90,40 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class WithEnsemble:
+    """`with_ensemble`."""
+
+    ensemble_fn: str
+    models: Mapping[str, str] = field(hash=False)
+    hparams: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class InferImages:
+    """`infer_images`."""
+
+    payloads: ClassVar[tuple[str, ...]] = ("parquet",)
+
+    columns: Mapping[str, str] = field(hash=False)
+    """Result column -> stage."""
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """max_failed_share, if it was set."""
+
+
+@dataclass(frozen=True)
+class EvaluateCaptions:
+    """`evaluate_captions`."""
+
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """thresholds, slices, confidence: those that were set."""
+
+
+@dataclass(frozen=True)
+class ReportCaptions:
+    """`report_captions`."""
+
+
+@dataclass(frozen=True)
 class InfraValidate:
     """`infra_validate`."""
 
@@ -115,6 +161,7 @@ class Cache:
 
 Step = (
     ReadExamples
+    | ReadImages
     | GivenExamples
     | GenerateStatistics
     | InferSchema
@@ -122,6 +169,10 @@ Step = (
     | ValidateExamples
     | TrainPerEntity
     | Evaluate
+    | WithEnsemble
+    | InferImages
+    | EvaluateCaptions
+    | ReportCaptions
     | InfraValidate
     | PushTo
     | BulkInfer
@@ -131,6 +182,7 @@ Step = (
 
 def method_name(kind: type[Step]) -> str:
     """The builder's method that records such a step: BulkInfer is `bulk_infer`."""
-    if kind is ReadExamples:
-        return "from_csv"
+    named = {ReadExamples: "from_csv", ReadImages: "from_images"}
+    if kind in named:
+        return named[kind]
     return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()

@@ -32,6 +32,9 @@ class Summary:
     evaluation: Section = field(default_factory=dict)
     """blessed, reason, notes, overall, slices, min_eval_rows, rows_evaluated, entities_blessed,
     _kept, _fallback, ..."""
+    captions: Section = field(default_factory=dict)
+    """blessed, reason, notes, overall (metrics by model), ranking, rows_in, rows_evaluated,
+    rows_without_reference, rows_failed."""
     fairness: Section = field(default_factory=dict)
     """The largest gap between groups: column, metric, gap, highest, lowest, path."""
     entities: tuple[Entity, ...] = ()
@@ -76,6 +79,9 @@ def summarise(run: Run) -> Summary:
         evaluation=_evaluation(
             evaluation, get("EntityEvaluator", "blessing"), run.node("EntityEvaluator")
         ),
+        captions=_captions(
+            get("CaptionEvaluator", "evaluation"), get("CaptionEvaluator", "blessing")
+        ),
         fairness=largest_gap(groups) if groups else {},
         entities=read_entities(entities) if entities else (),
         entity_columns=tuple(manifest.get("spec", {}).get("entity_columns", ())),
@@ -117,6 +123,19 @@ def _evaluation(
         "slices": json.loads(node.parameters.get("slices") or "[]"),
         "min_eval_rows": int(node.parameters.get("min_eval_rows") or 0),
         **section,
+    }
+
+
+def _captions(evaluation: Artifact | None, blessing: Artifact | None) -> dict[str, Any]:
+    if evaluation is None or blessing is None:
+        return {}
+    return {
+        "blessed": bool(blessing.properties.get("blessed")),
+        "reason": blessing.properties.get("reason", ""),
+        "notes": evaluation.properties.get("notes", ""),
+        "overall": json.loads(evaluation.properties.get("overall") or "{}"),
+        "ranking": json.loads(evaluation.properties.get("ranking") or "null"),
+        **{k: int(v) for k, v in evaluation.properties.items() if k.startswith("rows_")},
     }
 
 
@@ -167,11 +186,14 @@ def _paths(run: Run, artifacts: Mapping[tuple[str, str], Artifact]) -> dict[str,
         "examples": ("ExampleGen", "examples"),
         "models": ("EntityTrainer", "model"),
         "evaluation": ("EntityEvaluator", "evaluation"),
+        "caption evaluation": ("CaptionEvaluator", "evaluation"),
         "predictions": ("BulkInferrer", "inference_result"),
     }
     found = {name: artifacts[key].uri for name, key in named.items() if key in artifacts}
     if file := _file(artifacts.get(named["evaluation"]), "entities.parquet"):
         found["entity table"] = str(file)
+    if file := _file(artifacts.get(("CaptionReport", "report")), "captions.html"):
+        found["contact sheet"] = str(file)
     return {**found, "log": str(Path(run.root, "logs", f"{run.run_id}.log"))}
 
 

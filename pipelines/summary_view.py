@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.entity_evaluator.config import REGRESSION_METRICS
+from pipelines.caption_view import show_captions
 from pipelines.entities import serves_own
 from pipelines.entity_view import VERDICTS, entity_lines, show_entities
 from pipelines.render import STATE_STYLES, duration, escaped, figure, number, plain_table
@@ -33,6 +34,8 @@ def show_summary(summary: Summary, console: "Console", *, everything: bool = Fal
     """Prints the entities, all if `everything`; then one line a section, then the paths."""
     if summary.entities:
         show_entities(summary, console, everything=everything)
+    if summary.captions:
+        show_captions(summary, console, everything=everything)
     table = plain_table()
     table.box, table.show_header = None, False
     table.add_column(style="bold", no_wrap=True)
@@ -64,6 +67,11 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
         yield from entity_lines(summary)
         yield from _overall(summary.evaluation)
         yield from _groups(summary)
+    if summary.captions:
+        yield "captions", _captions(summary.captions)
+        if summary.captions["notes"]:
+            yield "notes", f"[yellow]{escaped(summary.captions['notes'])}[/]"
+        yield from _caption_metrics(summary.captions)
     if summary.infra:
         yield "serving", _infra(summary.infra)
     if summary.push:
@@ -138,6 +146,35 @@ def _overall(section: Section) -> Iterator[tuple[str, str]]:
         yield metric, f"{figure(value)} [dim]({against})[/]"
 
 
+def _captions(section: Section) -> str:
+    style, word = ("green", "blessed") if section["blessed"] else ("bold red", "not blessed")
+    why = f": {escaped(section['reason'])}" if section["reason"] else ""
+    without = section.get("rows_without_reference", 0)
+    return (
+        f"{number(section.get('rows_evaluated', 0))} images compared with a reference, "
+        f"{number(without)} have none, {number(section.get('rows_failed', 0))} failed; "
+        f"[{style}]{word}[/]{why}"
+    )
+
+
+def _caption_metrics(section: Section) -> Iterator[tuple[str, str]]:
+    models: Mapping[str, Any] = section["overall"]
+    pushed = models.get("pushed") or {}
+    for metric, value in models.get("candidate", {}).items():
+        if value is not None:
+            against = f" [dim](pushed {figure(pushed[metric])})[/]" if pushed.get(metric) else ""
+            yield metric.replace("_", " "), f"{figure(value)}{against}"
+    if ranking := section["ranking"]:
+        yield (
+            "ranking",
+            (
+                f"{ranking['value']:+.3f} exact match by ranking than by the captioner's order "
+                f"(interval {ranking['low']:+.3f} to {ranking['high']:+.3f}, "
+                f"{ranking['test']} p {figure(ranking['p_value'])})"
+            ),
+        )
+
+
 def _groups(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.fairness:
         yield "fairness", _fairness(summary.fairness)
@@ -191,12 +228,14 @@ def _push(section: Section, *, cached: bool) -> str:
 def _inference(section: Section) -> str:
     if section.get("skipped"):
         return f"[yellow]skipped[/]: {section['skipped']}"
+    version, by_fallback = section.get("model_version", 0), section.get("rows_fallback")
+    with_version = f" with version {version}" if version else ""
+    fallback = "" if by_fallback is None else f"{number(by_fallback)} by the fallback, "
     rejected = section.get("rows_rejected", 0)
     unread = f"; {number(rejected)} more rows could not be read" if rejected else ""
     return (
-        f"{number(section.get('rows', 0))} of {number(section.get('rows_in', 0))} rows predicted "
-        f"with version {section.get('model_version', 0)}, "
-        f"{number(section.get('rows_fallback', 0))} by the fallback, "
+        f"{number(section.get('rows', 0))} of {number(section.get('rows_in', 0))} rows predicted"
+        f"{with_version}, {fallback}"
         f"{number(section.get('rows_failed', 0))} failed{unread}"
     )
 

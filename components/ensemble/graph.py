@@ -1,10 +1,12 @@
 """What an ensemble is made of: stages that read columns and write one each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from apache_beam.ml.inference.base import ModelHandler
+from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler
 
+from components.ensemble.around import innermost
 from components.errors import BeamfleetError
 
 
@@ -19,15 +21,20 @@ class Stage:
     name: str
     """The column that its predictions become."""
     handler: ModelHandler[Any, Any, Any]
-    """Any of Beam's, or the user's own. It is given the value of the one input, or a tuple with
-    the values of several, and gives one result an example; of a PredictionResult the inference is
-    taken."""
-    inputs: str | tuple[str, ...]
-    """Columns of the source or names of earlier stages."""
+    """Any of Beam's, or the user's own. It gives one result an example; of a PredictionResult the
+    inference is taken."""
+    inputs: str | tuple[str, ...] | Mapping[str, str]
+    """Columns of the source or names of earlier stages. The handler is given the value of the one,
+    a tuple with the values of several, or a dict: `{"input_ids": "tokens"}` has its `input_ids`
+    from column `tokens`."""
+    inference_args: Mapping[str, Any] | None = None
+    """What the handler is given with each batch, see RunInference."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (self.inputs,) if isinstance(self.inputs, str) else self.inputs
+        if isinstance(self.inputs, str):
+            return (self.inputs,)
+        return tuple(self.inputs.values() if isinstance(self.inputs, Mapping) else self.inputs)
 
     def example(self, values: dict[str, Any]) -> Any:
         """What the handler is given.
@@ -39,6 +46,8 @@ class Stage:
             raise BeamfleetError(f"the record has no {', '.join(missing)}")
         if isinstance(self.inputs, str):
             return values[self.inputs]
+        if isinstance(self.inputs, Mapping):
+            return {name: values[column] for name, column in self.inputs.items()}
         return tuple(values[name] for name in self.inputs)
 
 
@@ -86,6 +95,12 @@ def _check(stage: Stage, earlier: tuple[Stage, ...], later: tuple[Stage, ...]) -
         raise BeamfleetError(
             f"stage {stage.name!r}: with_no_batching() takes batches, an ensemble has records; "
             "set max_batch_size instead"
+        )
+    if isinstance(innermost(stage.handler), KeyedModelHandler):
+        raise BeamfleetError(
+            f"stage {stage.name!r}: a KeyedModelHandler gives its results grouped by model; "
+            "records have keys of their own, so give the handler within it, or EntityRowHandler "
+            "for a model an entity"
         )
     read = {name for one in (*earlier, stage) for name in one.columns}
     if stage.name in {one.name for one in earlier} or stage.name in read:

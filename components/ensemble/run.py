@@ -20,7 +20,10 @@ class RunEnsemble(beam.PTransform):
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
         for stage in self._ensemble.stages:
-            records = records | f"Predict[{stage.name}]" >> RunInference(StageHandler(stage))
+            arguments = dict(stage.inference_args) if stage.inference_args else None
+            records = records | f"Predict[{stage.name}]" >> RunInference(
+                StageHandler(stage), inference_args=arguments
+            )
         return records
 
 

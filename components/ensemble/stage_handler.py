@@ -1,38 +1,36 @@
 """Runs any model handler on records, and accounts for every one of them."""
 
-import gc
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from apache_beam.metrics import Metrics
-from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+from apache_beam.ml.inference.base import PredictionResult
 
+from components.ensemble.around import HandlerAround
 from components.ensemble.graph import Stage
+from components.ensemble.memory import free_memory, is_out_of_memory
+from components.ensemble.predict import predict
 from components.ensemble.record import Record
+from components.ensemble.rows import RowsError
+from components.errors import BeamfleetError
 
 LOG = logging.getLogger(__name__)
 _REASON_CHARACTERS = 500
 
 
-class StageHandler(ModelHandler[Record, Record, Any]):
+class StageHandler(HandlerAround):
     """A stage's handler behind records: batch in, as many records out, in the same order.
 
-    A batch that fails is halved until the bad records are alone; they become dead letters. So does
-    every record of a batch for which the handler gives more or fewer results than examples, once it
-    is alone: which result belongs to which example is nobody's guess. A batch that does not fit the
-    memory is halved likewise, and is counted and logged.
+    A batch that fails is halved until the bad records are alone; they become dead letters. A batch
+    whose results cannot be told apart is done record by record, because with halves the numbers may
+    agree by chance. A batch that does not fit the memory is halved, counted and logged.
     """
 
     def __init__(self, stage: Stage) -> None:
-        super().__init__()
+        super().__init__(stage.handler)
         self._stage = stage
-        self._handler = stage.handler
-        self._env_vars = getattr(stage.handler, "_env_vars", {})
-
-    def load_model(self) -> Any:
-        return self._handler.load_model()
 
     def run_inference(
         self,
@@ -52,78 +50,51 @@ class StageHandler(ModelHandler[Record, Record, Any]):
         inputs = (r.values.get(name) for r in batch for name in self._stage.columns)
         return sum(int(getattr(value, "nbytes", sys.getsizeof(value))) for value in inputs)
 
-    def batch_elements_kwargs(self) -> Mapping[str, Any]:
-        return dict(self._handler.batch_elements_kwargs())
-
     def get_metrics_namespace(self) -> str:
         return f"beamfleet_ensemble_{self._stage.name}"
 
-    def get_resource_hints(self) -> dict[str, Any]:
-        return dict(self._handler.get_resource_hints())
-
-    def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
-        self._handler.validate_inference_args(inference_args)
-
-    def update_model_path(self, model_path: str | None = None) -> None:
-        self._handler.update_model_path(model_path)
-
-    def share_model_across_processes(self) -> bool:
-        return bool(self._handler.share_model_across_processes())
-
-    def model_copies(self) -> int:
-        return int(self._handler.model_copies())
+    def example_of(self, element: Record) -> Any:
+        return self._stage.example(element.values)
 
     def _predicted(
         self, batch: Sequence[Record], model: Any, arguments: Mapping[str, Any] | None
     ) -> Iterator[Record]:
         if not batch:
             return
-        reason = ""
         try:
             results = self._results(batch, model, arguments)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS]
-            if is_out_of_memory(error):
-                self._say_out_of_memory(len(batch))
-        if not reason:
-            if len(results) == len(batch):
-                yield from map(self._with_result, batch, results)
-                return
-            reason = f"the handler gave {len(results)} results for 1 example"
+            reason, apart = _reason(error), isinstance(error, RowsError)
+            no_memory = is_out_of_memory(error)
+        else:
+            yield from map(self._with_result, batch, results)
+            return
         # Outside of `except`: the traceback would keep the failed batch's tensors alive.
+        if no_memory:
+            self._after_out_of_memory(len(batch))
         if len(batch) == 1:
             yield batch[0].failed(self._stage.name, reason)
             return
-        middle = len(batch) // 2
-        yield from self._predicted(batch[:middle], model, arguments)
-        yield from self._predicted(batch[middle:], model, arguments)
+        size = 1 if apart else (len(batch) + 1) // 2
+        for start in range(0, len(batch), size):
+            yield from self._predicted(batch[start : start + size], model, arguments)
 
     def _results(
         self, batch: Sequence[Record], model: Any, arguments: Mapping[str, Any] | None
     ) -> list[Any]:
-        # RunInference looks for such functions on the handler that it knows, which is this one.
-        examples = self._examples(batch)
-        for function in self._handler.get_preprocess_fns():
-            examples = [function(example) for example in examples]
-        results = list(self._handler.run_inference(examples, model, arguments))
-        for function in self._handler.get_postprocess_fns():
-            results = [function(result) for result in results]
-        return results
+        return predict(self._inner, [self.example_of(one) for one in batch], model, arguments)
 
     def _with_result(self, record: Record, result: Any) -> Record:
         if not isinstance(result, PredictionResult):
             return record.with_prediction(self._stage.name, result, "")
         return record.with_prediction(self._stage.name, result.inference, result.model_id or "")
 
-    def _examples(self, batch: Sequence[Record]) -> list[Any]:
-        return [self._stage.example(record.values) for record in batch]
-
-    def _say_out_of_memory(self, size: int) -> None:
+    def _after_out_of_memory(self, size: int) -> None:
         LOG.warning("stage %s: a batch of %d does not fit the memory", self._stage.name, size)
         Metrics.counter(self.get_metrics_namespace(), "out_of_memory").inc()
-        gc.collect()
+        free_memory()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch may help; knows torch's error without importing torch."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+def _reason(error: Exception) -> str:
+    said = isinstance(error, BeamfleetError)
+    return (str(error) if said else f"{type(error).__name__}: {error}")[:_REASON_CHARACTERS]

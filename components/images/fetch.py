@@ -7,15 +7,16 @@ the address that was looked at: a second look-up could give another one. Redirec
 
 import http.client
 import ipaddress
+import os
 import socket
 import ssl
+import stat
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from components.files import is_remote, open_file
@@ -44,18 +45,44 @@ def fetch(uri: str, limits: FetchLimits | None = None) -> bytes:
       ImageError: it is missing, too large, too slow, not an image by its type, or not public.
     """
     limits = limits or FetchLimits()
-    if uri.lower().startswith(("http://", "https://")):
+    if is_web(uri):
         return _fetch_web(uri, limits)
-    if not is_remote(uri) and not Path(uri).is_file():
-        raise ImageError("there is no such file")
     try:
-        with open_file(uri) as file:
+        with open_regular(uri) as file:
             content = file.read(limits.max_bytes + 1)
+    except FileNotFoundError:
+        raise ImageError("there is no such file") from None
     except OSError as error:
-        raise ImageError(f"cannot be read: {error}") from None
+        raise ImageError(f"cannot be read: {error.strerror or error}") from None
+    except ImageError:
+        raise
+    except Exception as error:  # a name that no file can have, or whatever a remote store says
+        raise ImageError(f"cannot be read: {type(error).__name__}: {error}") from None
     if len(content) > limits.max_bytes:
         raise ImageError(f"larger than {limits.max_bytes} bytes")
     return content
+
+
+def is_web(uri: str) -> bool:
+    """Whether it is an http(s) address."""
+    return uri.lower().startswith(("http://", "https://"))
+
+
+def open_regular(uri: str) -> BinaryIO:
+    """Opens a file that ends: a pipe would be waited for, and a device be read for ever.
+
+    Raises:
+      ImageError: it is something else.
+      OSError: it is missing or cannot be read.
+    """
+    if is_remote(uri):
+        return open_file(uri)
+    number = os.open(uri, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(number).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(number, "rb")
+    os.close(number)
+    raise ImageError("is a folder" if stat.S_ISDIR(mode) else "is a pipe, device or socket")
 
 
 def _fetch_web(url: str, limits: FetchLimits) -> bytes:

@@ -8,18 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from components.entity_models.key import entity_keys
-from components.entity_models.predict import predict
-from components.entity_models.spec import ModelSpec
-from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
+from components.infra_validator.candidate import Candidate, Prediction, Sample
 from components.infra_validator.client import Answer, Client
 from components.infra_validator.process import ServerProcess
-from components.model_server.requests import to_request
 
-_REL_TOLERANCE = 1e-6
-_ABS_TOLERANCE = 1e-9
 _DEATH_S = 1.0
+_SHOWN = 500
 
 
 @dataclass
@@ -36,11 +31,15 @@ class Answers:
     """Rows that have no prediction, here as there."""
     good: dict[str, Any] | None = None
     """A request that was answered with a prediction."""
-    entities: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    """Of the rows that were sent."""
     sent: int = 0
 
-    def figures(self) -> dict[str, Any]:
-        """Counts and percentiles for the report; sent = answered + refused + differing + failed."""
+    def figures(self, noun: str) -> dict[str, Any]:
+        """Counts and percentiles for the report; sent = answered + refused + differing + failed.
+
+        Different names are counted as `noun`.
+        """
         wrong = self.refused + len(self.failures) + len(self.differing)
         figures: dict[str, Any] = {
             "sent": self.sent,
@@ -48,7 +47,7 @@ class Answers:
             "refused": self.refused,
             "differing": len(self.differing),
             "failed": len(self.failures),
-            "entities": len(self.entities),
+            noun: len(self.names),
         }
         for name, share in {"p50_ms": 50, "p99_ms": 99}.items():
             if self.times_ms:
@@ -60,8 +59,8 @@ class Answers:
 def ask(
     server: ServerProcess,
     client: Client,
-    models: EntityModels,
-    rows: pa.Table,
+    candidate: Candidate,
+    sample: Sample,
     answers: Answers,
     max_p99_ms: float,
 ) -> None:
@@ -73,74 +72,77 @@ def ask(
     Raises:
       ServerError: the server ended.
     """
-    keys = entity_keys(rows, models.spec.entity_columns).to_pylist()
-    for number, key in enumerate(keys):
+    for number, name in enumerate(sample.names):
         answers.sent += 1
-        answers.entities.add(key)
-        _ask_about(rows.slice(number, 1), key, server, client, models, answers)
+        answers.names.add(name)
+        _ask_about(sample.rows.slice(number, 1), name, server, client, candidate, answers)
         slow = sum(milliseconds > max_p99_ms for milliseconds in answers.times_ms)
-        if slow > len(keys) / 100:
+        if slow > len(sample.names) / 100:
             return
 
 
 def _ask_about(
     row: pa.Table,
-    key: str,
+    name: str,
     server: ServerProcess,
     client: Client,
-    models: EntityModels,
+    candidate: Candidate,
     answers: Answers,
 ) -> None:
-    request = to_request(row, models.spec)
+    request = candidate.request(row)
     try:
         answer = client.infer(request)
     except (OSError, http.client.HTTPException) as error:
-        server.check_alive(f" when it was asked about entity {key!r}", _DEATH_S)
-        answers.failures.append(f"entity {key!r}: no response ({error!r})")
+        server.check_alive(f" when it was asked about {name}", _DEATH_S)
+        answers.failures.append(f"{name}: no response ({error!r})")
         return
     answers.times_ms.append(answer.milliseconds)
     try:
-        expected = predict(models, row)
+        expected = candidate.predict(row)
     except BeamfleetError as error:
-        answers.failures.append(f"entity {key!r}: {error}")
+        answers.failures.append(f"{name}: {error}")
         return
     if answer.status >= http.client.INTERNAL_SERVER_ERROR:
-        answers.failures.append(f"entity {key!r}: {answer.status} {answer.error}")
-    elif difference := _difference(expected, answer, models.spec):
-        answers.differing.append(f"entity {key!r}: {difference}")
+        answers.failures.append(f"{name}: {answer.status} {answer.error}")
+    elif difference := _difference(expected, answer, candidate):
+        answers.differing.append(f"{name}: {difference}")
     elif answer.status == http.client.OK:
         answers.good = answers.good or request
     else:
         answers.refused += 1
 
 
-def _difference(expected: pa.Table, answer: Answer, spec: ModelSpec) -> str:
+def _difference(expected: Prediction, answer: Answer, candidate: Candidate) -> str:
     """How an answer about one row differs from the prediction; "" if it does not."""
-    error = expected.column("error")[0].as_py()
+    error = expected.error
     if (error is None) != (answer.status == http.client.OK):
         outside = f"no prediction ({error})" if error else "a prediction"
         return f"the server answered {answer.status} {answer.error}, outside it there is {outside}"
     if error is not None:
         return ""
-    served = {output["name"]: output["data"] for output in answer.content["outputs"]}
-    there: dict[str, list[Any]] = {
-        name: expected.column(name).to_pylist() for name in ("prediction", "fallback")
-    }
-    if spec.classes:
-        [probabilities] = expected.column("probabilities").to_pylist()
-        there["probabilities"] = probabilities or [None] * len(spec.classes)
-    for name, values in there.items():
-        if not _same(values, served.get(name)):
-            return f"{name} {served.get(name)}, outside the server {values}"
+    data = {output["name"]: output["data"] for output in answer.content["outputs"]}
+    served = candidate.read({name: data[name] for name in expected.outputs if name in data})
+    for name, there in expected.outputs.items():
+        if not _same(there, served.get(name), candidate.tolerance):
+            return f"{name} {_shown(served.get(name))}, outside the server {_shown(there)}"
     return ""
 
 
-def _same(there: list[Any], served: list[Any] | None) -> bool:
-    return served is not None and len(there) == len(served) and all(map(_same_value, there, served))
-
-
-def _same_value(there: Any, served: Any) -> bool:
+def _same(there: Any, served: Any, tolerance: float) -> bool:
+    """Whether two JSON values are equal but for the last digits of numbers."""
     if isinstance(there, float) and isinstance(served, int | float):
-        # Far below what a skew does, and above what another order of additions may.
-        return math.isclose(there, served, rel_tol=_REL_TOLERANCE, abs_tol=_ABS_TOLERANCE)
+        return math.isclose(there, served, rel_tol=tolerance, abs_tol=tolerance / 100)
+    if isinstance(there, list) and isinstance(served, list):
+        return len(there) == len(served) and all(
+            _same(*pair, tolerance) for pair in zip(there, served, strict=True)
+        )
+    if isinstance(there, dict) and isinstance(served, dict):
+        return there.keys() == served.keys() and all(
+            _same(there[key], served[key], tolerance) for key in there
+        )
     return bool(there == served)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

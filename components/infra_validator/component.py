@@ -1,4 +1,4 @@
-"""InfraValidator: is the composed model served well by the real server?"""
+"""InfraValidator: is the model served well by the real server?"""
 
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
@@ -6,18 +6,18 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.types.system_executions import Evaluate
 
 from components.infra_validator.executor import Executor
-from components.infra_validator.report import Gates
+from components.infra_validator.report import Gates, with_limits
 
 
 class InfraValidatorSpec(ComponentSpec):
     """Inputs, outputs and parameters of the InfraValidator."""
 
     PARAMETERS = {
-        "max_startup_s": ExecutionParameter(type=float),
-        "max_p99_ms": ExecutionParameter(type=float),
+        "max_startup_s": ExecutionParameter(type=float, optional=True),
+        "max_p99_ms": ExecutionParameter(type=float, optional=True),
         "max_rss_mb": ExecutionParameter(type=float, optional=True),
-        "requests": ExecutionParameter(type=int),
-        "split": ExecutionParameter(type=str),
+        "requests": ExecutionParameter(type=int, optional=True),
+        "split": ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -53,34 +53,37 @@ class InfraValidator(base_component.BaseComponent):
         self,
         model: channel.BaseChannel,
         examples: channel.BaseChannel,
-        max_startup_s: float = Gates.max_startup_s,
-        max_p99_ms: float = Gates.max_p99_ms,
+        max_startup_s: float | None = None,
+        max_p99_ms: float | None = None,
         max_rss_mb: float | None = None,
-        requests: int = Gates.requests,
-        split: str = "eval",
+        requests: int | None = None,
+        split: str | None = None,
     ) -> None:
-        """Makes the node.
+        """Makes the node. What is None is as `Gates` says, for an ensemble as `ENSEMBLE_GATES`.
 
         Args:
-          model: Model, an entity-models store.
-          examples: Examples, Parquet.
+          model: Model, an entity-models store or an ensemble.
+          examples: Examples, Parquet; for an ensemble with its inputs as columns, images as files.
           max_startup_s: Seconds from loading to readiness; imports do not count.
           max_p99_ms: Milliseconds that 99 of 100 requests may take.
           max_rss_mb: Resident memory in MB after all requests; None for no limit.
           requests: How many requests of one row to send.
-          split: The split whose rows are sent.
+          split: The split whose rows are sent; None is `eval`, or the only one.
 
         Raises:
           BeamfleetError: a limit is not above 0.
         """
-        Gates(max_startup_s, max_p99_ms, max_rss_mb, requests)  # refuses nonsense before the run
+        limits = {
+            "max_startup_s": None if max_startup_s is None else float(max_startup_s),
+            "max_p99_ms": None if max_p99_ms is None else float(max_p99_ms),
+            "max_rss_mb": None if max_rss_mb is None else float(max_rss_mb),
+            "requests": requests,
+        }
+        with_limits(Gates(), limits)  # refuses nonsense before the run
         spec = InfraValidatorSpec(
             model=model,
             examples=examples,
-            max_startup_s=float(max_startup_s),
-            max_p99_ms=float(max_p99_ms),
-            max_rss_mb=None if max_rss_mb is None else float(max_rss_mb),
-            requests=requests,
+            **limits,
             split=split,
             blessing=channel.Channel(type=standard_artifacts.InfraBlessing),
         )

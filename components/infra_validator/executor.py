@@ -12,9 +12,12 @@ from tfx.types import artifact_utils
 
 from components.examples.read import ExamplesSplit, read_batches
 from components.infra_validator.probe import probe
-from components.infra_validator.report import Gates, Report
+from components.infra_validator.report import Gates, Report, default_gates, with_limits
+from components.model_server.servable import is_ensemble
 
 LOG = logging.getLogger("beamfleet.infra_validator")
+_EVAL = "eval"
+_BATCH_ROWS = 65_536
 
 
 class Executor(base_executor.BaseExecutor):
@@ -30,10 +33,21 @@ class Executor(base_executor.BaseExecutor):
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         payload = examples_utils.get_payload_format_string(examples)
-        split = ExamplesSplit(examples.uri, exec_properties["split"], payload)
-        limits: dict[str, Any] = {f.name: exec_properties.get(f.name) for f in fields(Gates)}
-        report = probe(model.uri, read_batches(split), Gates(**limits))
-        _publish(report, blessing)
+        name = exec_properties.get("split") or _only_split(examples)
+        limits = {field.name: exec_properties.get(field.name) for field in fields(Gates)}
+        gates = with_limits(default_gates(model.uri), limits)
+        # Images are large: no more of them at a time than are asked about.
+        batch_rows = gates.requests if is_ensemble(model.uri) else _BATCH_ROWS
+        batches = read_batches(ExamplesSplit(examples.uri, name, payload), batch_rows=batch_rows)
+        _publish(probe(model.uri, batches, gates), blessing)
+
+
+def _only_split(examples: types.Artifact) -> str:
+    """`eval`, or the one that there is."""
+    names: list[str] = artifact_utils.decode_split_names(examples.split_names)
+    if _EVAL not in names and len(names) == 1:
+        return names[0]
+    return _EVAL
 
 
 def _publish(report: Report, blessing: types.Artifact) -> None:

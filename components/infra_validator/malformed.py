@@ -28,17 +28,21 @@ class Malformed:
             object.__setattr__(self, "headers", JSON)
 
 
-def malformed_requests(good: Mapping[str, Any]) -> list[Malformed]:
+def malformed_requests(good: Mapping[str, Any], max_body_bytes: int) -> list[Malformed]:
     """Spoils a request that the server answers, in every way that a client might.
 
     Args:
       good: body of a request of one row.
+      max_body_bytes: that the server takes.
     """
-    return [*_broken_bodies(), *_spoiled(good), *_wrong_envelopes(json.dumps(good).encode())]
+    return [
+        *_broken_bodies(max_body_bytes + 1),
+        *_spoiled(good),
+        *_wrong_envelopes(json.dumps(good).encode()),
+    ]
 
 
-def _broken_bodies() -> list[Malformed]:
-    too_large = ServerConfig.max_body_bytes + 1
+def _broken_bodies(too_large: int) -> list[Malformed]:
     return [
         Malformed("empty body", b""),
         Malformed("broken JSON", b'{"inputs": [{"name": '),
@@ -92,7 +96,7 @@ def _spoiled(good: Mapping[str, Any]) -> list[Malformed]:
         "column given twice": {"inputs": [*inputs, inputs[0]]},
         "unknown output": {"outputs": [{"name": "no such output"}]},
         "id of another type": {"id": [1]},
-        "missing entity key": {"inputs": [{**inputs[0], "data": [None]}, *inputs[1:]]},
+        "first input without a value": {"inputs": [{**inputs[0], "data": [None]}, *inputs[1:]]},
     }
     return cases + [Malformed(c, json.dumps({**good, **m}).encode()) for c, m in more.items()]
 

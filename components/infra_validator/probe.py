@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
 from components.infra_validator.ask import Answers, ask
+from components.infra_validator.candidate import Candidate, Sample, open_candidate
 from components.infra_validator.client import Client
-from components.infra_validator.malformed import Malformed, malformed_requests
+from components.infra_validator.malformed import Malformed
 from components.infra_validator.process import ServerError, ServerProcess, running_server
 from components.infra_validator.report import Gates, Report
-from components.infra_validator.sample import sample_rows
-from components.model_server.served import check_payloads
 
 _ATTEMPTS = 2
 _NAMED = 3
@@ -24,43 +22,43 @@ _DEATH_S = 1.0
 
 
 def probe(model_uri: str, batches: Iterable[pa.RecordBatch], gates: Gates) -> Report:
-    """Validates the serving of a store in a fresh process, which has ended when this returns.
+    """Validates the serving of a model in a fresh process, which has ended when this returns.
 
     Args:
-      model_uri: entity-models store.
-      batches: examples as plain columns; the first 100,000 rows are sampled.
+      model_uri: entity-models store, or ensemble.
+      batches: examples as plain columns. The first 100,000 rows are sampled for entity models; for
+        an ensemble the first `gates.requests` are taken.
       gates: limits.
 
     Returns:
-      Figures and reasons. A damaged store and a server that dies are reasons, not exceptions.
+      Figures and reasons. A damaged model and a server that dies are reasons, not exceptions.
 
     Raises:
       BeamfleetError: the examples are empty or lack a column.
     """
     try:
-        models = EntityModels(model_uri)
-        check_payloads(models)
+        candidate = open_candidate(model_uri)
     except BeamfleetError as error:
         return Report(gates, reasons=[str(error)])
-    rows, unseen = sample_rows(batches, models, gates.requests)
+    sample = candidate.sample(batches, gates.requests)
     with tempfile.TemporaryDirectory(prefix="infra-validator-") as folder:
         for attempt in range(1, _ATTEMPTS + 1):
             report = Report(gates, startup={"attempts": attempt})
-            _attempt(models, rows, report, Path(folder) / str(attempt))
+            _attempt(candidate, sample, report, Path(folder) / str(attempt))
             if report.startup.get("startup_s", math.inf) <= gates.max_startup_s:
                 break
     if report.requests:
-        report.requests["unseen"] = unseen
+        report.requests |= sample.counts
     return report
 
 
-def _attempt(models: EntityModels, rows: pa.Table, report: Report, folder: Path) -> None:
+def _attempt(candidate: Candidate, sample: Sample, report: Report, folder: Path) -> None:
     """One server, from its start to its end."""
-    with running_server(models.uri, folder) as server:
+    with running_server(candidate.uri, folder) as server:
         try:
             in_time = _start(server, report)
             if in_time or report.startup["attempts"] == _ATTEMPTS:
-                _ask_all(server, models, rows, report)
+                _ask_all(server, candidate, sample, report)
         except ServerError as error:
             report.reasons.append(str(error))
         if not report.blessed:
@@ -68,7 +66,7 @@ def _attempt(models: EntityModels, rows: pa.Table, report: Report, folder: Path)
 
 
 def _start(server: ServerProcess, report: Report) -> bool:
-    status = server.wait_until_ready()
+    status = server.wait_until_ready(report.gates.max_startup_s)
     for part in ("import_s", "load_s", "ready_s"):
         report.startup[part] = round(status[part], 3)
     startup_s: float = round(status["load_s"] + status["ready_s"], 3)
@@ -81,18 +79,18 @@ def _start(server: ServerProcess, report: Report) -> bool:
     return bool(startup_s <= limit)
 
 
-def _ask_all(server: ServerProcess, models: EntityModels, rows: pa.Table, report: Report) -> None:
+def _ask_all(server: ServerProcess, candidate: Candidate, sample: Sample, report: Report) -> None:
     with Client(server.port) as client:
         if not client.is_ready():
             raise ServerError("the server said that it is ready, but does not answer so")
         answers = Answers()
         try:
-            ask(server, client, models, rows, answers, report.gates.max_p99_ms)
+            ask(server, client, candidate, sample, answers, report.gates.max_p99_ms)
         finally:
-            report.requests = answers.figures()
+            report.requests = answers.figures(candidate.noun)
             _judge(answers, report)
         _weigh(server, report)
-        for malformed in malformed_requests(answers.good) if answers.good else ():
+        for malformed in candidate.malformed(answers.good) if answers.good else ():
             _abuse(server, client, malformed, report)
 
 

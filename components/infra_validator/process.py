@@ -43,18 +43,22 @@ class ServerProcess:
             return {"state": "importing"}
         return status
 
-    def wait_until_ready(self) -> dict[str, Any]:
+    def wait_until_ready(self, load_s: float = 0.0) -> dict[str, Any]:
         """Waits for the server and gives its status with import_s, load_s and ready_s.
 
+        Args:
+          load_s: Seconds from loading to readiness that it may need; it gets 60 or more.
+
         Raises:
-          ServerError: it ended, said why it cannot start, or took far longer than any gate.
+          ServerError: it ended, said why it cannot start, or took far longer than that.
         """
-        limits = {"importing": _IMPORT_S, "loading": _IMPORT_S + _LOAD_S}
+        limits = {"importing": _IMPORT_S, "loading": _IMPORT_S + _LOAD_S + load_s}
         started = time.monotonic()
         while (status := self.status())["state"] in limits:
             self.check_alive()
-            if time.monotonic() - started > limits[status["state"]]:
-                raise ServerError(f"the server was still {status['state']} after {_IMPORT_S:g} s")
+            limit = limits[status["state"]]
+            if time.monotonic() - started > limit:
+                raise ServerError(f"the server was still {status['state']} after {limit:g} s")
             time.sleep(0.02)
         if status["state"] != "ready":
             raise ServerError(f"the server could not start: {status['reason']}")
@@ -93,7 +97,7 @@ def running_server(model_uri: str, folder: Path) -> Iterator[ServerProcess]:
     none behind.
 
     Args:
-      model_uri: entity-models store.
+      model_uri: entity-models store, or ensemble.
       folder: gets status.json and server.log.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,12 @@
 """What the validation measured and decided."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from components.errors import BeamfleetError
+from components.model_server.servable import is_ensemble
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,24 @@ class Gates:
                 raise BeamfleetError(f"{name} must be above 0, got {value}")
 
 
+ENSEMBLE_GATES = Gates(max_startup_s=60.0, max_p99_ms=10_000.0, requests=20)
+"""Where an ensemble's user sets none: large models load for a while, and a row takes seconds."""
+
+
+def default_gates(model_uri: str) -> Gates:
+    """The limits where the user sets none."""
+    return ENSEMBLE_GATES if is_ensemble(model_uri) else Gates()
+
+
+def with_limits(gates: Gates, limits: Mapping[str, Any]) -> Gates:
+    """The gates with those limits that are not None.
+
+    Raises:
+      BeamfleetError: a limit is not above 0.
+    """
+    return replace(gates, **{k: v for k, v in limits.items() if v is not None})
+
+
 @dataclass
 class Report:
     """Measured figures, and the reasons against a blessing."""
@@ -41,7 +61,8 @@ class Report:
     """attempts, import_s, load_s, ready_s and startup_s (the last two together) of the last one."""
     requests: dict[str, Any] = field(default_factory=dict)
     """sent = answered + refused (without prediction here as outside the server) + differing (from
-    the same models outside it) + failed; entities, unseen (rows); p50_ms, p99_ms."""
+    the same models outside it) + failed; entities and unseen (rows) of entity models, examples of
+    an ensemble; p50_ms, p99_ms."""
     memory: dict[str, Any] = field(default_factory=dict)
     """rss_mb after all requests."""
     malformed: dict[str, int] = field(default_factory=dict)

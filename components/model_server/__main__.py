@@ -24,15 +24,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m components.model_server",
-        description="Serve entity models over the Open Inference Protocol (V2).",
+        description="Serve entity models or an ensemble over the Open Inference Protocol (V2).",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("model", help="pushed directory, whose CURRENT is followed, or one entity-models store")
+    add("model", help="pushed directory, whose CURRENT is followed, or one store or ensemble")
     add("--host", default=ServerConfig.host, help="address to listen on; there is no login")
     add("--port", type=int, default=ServerConfig.port, help="0 takes a free one")
     add("--model-name", default=ServerConfig.model_name, help="name in /v2/models/NAME/infer")
-    add("--max-body-bytes", type=int, default=ServerConfig.max_body_bytes, help="bytes of a body")
+    add("--max-body-bytes", type=int, help="of a request; 8 MiB, for ensembles 32 MiB if not given")
     add("--max-rows", type=int, default=ServerConfig.max_rows, help="rows of a request")
     add("--request-timeout-s", type=float, default=ServerConfig.request_timeout_s, help="seconds")
     add("--cache-bytes", type=int, default=ServerConfig.cache_bytes, help="bytes of loaded models")

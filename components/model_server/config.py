@@ -15,15 +15,15 @@ class ServerConfig:
     """
 
     model: str
-    """Pushed directory, whose CURRENT is followed, or one entity-models store."""
+    """Pushed directory, whose CURRENT is followed, or one entity-models store or ensemble."""
     host: str = "127.0.0.1"
     """Address to listen on. Only this machine can call the default one; there is no login."""
     port: int = 8080
     """0 takes a free one, which the log and the status file name."""
     model_name: str = "model"
     """Name in the paths: /v2/models/<model_name>/infer."""
-    max_body_bytes: int = 8 * 1024 * 1024
-    """A larger request body gets a 413."""
+    max_body_bytes: int | None = None
+    """A larger request body gets a 413. None is 8 MiB for entity models, 32 MiB for ensembles."""
     max_rows: int = 10_000
     """A request with more rows gets a 413."""
     request_timeout_s: float = 30.0
@@ -45,5 +45,6 @@ class ServerConfig:
                 f"model name {self.model_name!r} must be letters, digits, '.', '_' or '-'"
             )
         for name in ("max_body_bytes", "max_rows", "request_timeout_s", "cache_bytes"):
-            if getattr(self, name) <= 0:
-                raise BeamfleetError(f"{name} must be above 0, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise BeamfleetError(f"{name} must be above 0, got {value}")

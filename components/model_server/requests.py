@@ -1,15 +1,11 @@
-"""Requests of the Open Inference Protocol (V2): checked, to Arrow, and as a client writes them.
-
-A request has one input tensor for each entity column and each feature, of shape [n] or [n, 1]:
+"""Requests of the Open Inference Protocol (V2): what they have in common, checked.
 
     {"inputs": [
       {"name": "education", "shape": [2], "datatype": "BYTES", "data": ["HS-grad", "Masters"]},
       {"name": "age",       "shape": [2], "datatype": "INT64", "data": [39, null]}]}
 
-A missing value is `null` in `data`; an empty string is a value, but no entity. Words are BYTES,
-whole numbers INT8 to INT64 or UINT8 to UINT64, other numbers FP32, FP64 or any of the former; the
-entity columns take any of them that fits the type they were trained on. A row without an entity key
-cannot be predicted.
+Each input is a tensor of shape [n] or [n, 1], with the same n. A missing value is `null` in `data`.
+Words are BYTES, whole numbers INT8 to INT64 or UINT8 to UINT64, other numbers FP32 or FP64.
 
 Source: https://kserve.github.io/website, "Open Inference Protocol (V2)".
 """
@@ -20,23 +16,14 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from components.entity_models.key import typed_entity
-from components.entity_models.spec import ModelSpec
-from components.errors import BeamfleetError
-
-_WHOLE = ("INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8")
-_DATATYPES = {
-    "string": ("BYTES",),
-    "int64": _WHOLE,
-    "double": ("FP64", "FP32", *_WHOLE),
-    "entity": ("BYTES", *_WHOLE, "FP64", "FP32"),
-}
+WHOLE = ("INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8")
+FLOATING = ("FP64", "FP32")
 _PYTHON_TYPES: Mapping[str, tuple[set[type], str]] = {
     "BYTES": ({str}, "a string"),
-    "FP64": ({int, float}, "a number"),
-    "FP32": ({int, float}, "a number"),
-    **{name: ({int}, "a whole number") for name in _WHOLE},
+    **{name: ({int, float}, "a number") for name in FLOATING},
+    **{name: ({int}, "a whole number") for name in WHOLE},
 }
+_NAMED_ROWS = 5
 
 
 class RequestError(Exception):
@@ -110,41 +97,36 @@ def _check_outputs(outputs: object) -> None:
         raise RequestError(400, "'outputs' must be a list of objects with a name")
 
 
-def to_table(inputs: Sequence[Tensor], spec: ModelSpec, max_rows: int) -> pa.Table:
-    """Turns the input tensors of a request into columns.
-
-    Returns:
-      (rows, entity columns + features), nulls where values are missing.
+def by_name(inputs: Sequence[Tensor], names: Iterable[str]) -> dict[str, Tensor]:
+    """The inputs of a request, in the order of `names`.
 
     Raises:
-      RequestError: 400 for columns, shapes or types that the models do not take; 413 for too many
-        rows.
+      RequestError: 400, one is unknown, missing or given twice.
     """
-    kinds = {**dict.fromkeys(spec.entity_columns, "entity"), **dict(spec.features)}
+    known = list(names)
     given: dict[str, Tensor] = {}
     for tensor in inputs:
-        if tensor.name not in kinds:
+        if tensor.name not in known:
             raise RequestError(
-                400, f"unknown input {shown(tensor.name)}; the model takes {', '.join(kinds)}"
+                400, f"unknown input {shown(tensor.name)}; the model takes {', '.join(known)}"
             )
         if tensor.name in given:
             raise RequestError(400, f"input {shown(tensor.name)} is given twice")
         given[tensor.name] = tensor
-    missing = [name for name in kinds if name not in given]
+    missing = [name for name in known if name not in given]
     if missing:
         raise RequestError(
             400, f"inputs missing: {', '.join(missing)}; give null for a missing value"
         )
-    rows = _rows(given.values(), max_rows)
-    columns = {name: _column(given[name], kinds[name], rows) for name in kinds}
-    try:
-        typed = {name: typed_entity(columns[name], name, kind) for name, kind in spec.entities}
-    except BeamfleetError as error:
-        raise RequestError(400, str(error)) from None
-    return pa.table(columns | typed)
+    return {name: given[name] for name in known}
 
 
-def _rows(tensors: Iterable[Tensor], max_rows: int) -> int:
+def row_count(tensors: Iterable[Tensor], max_rows: int) -> int:
+    """How many rows all inputs have.
+
+    Raises:
+      RequestError: 400 where they differ or a shape is none of rows; 413 where there are too many.
+    """
     sizes: dict[int, str] = {}
     for tensor in tensors:
         shape = tensor.shape
@@ -162,47 +144,57 @@ def _rows(tensors: Iterable[Tensor], max_rows: int) -> int:
     return rows
 
 
-def _column(tensor: Tensor, kind: str, rows: int) -> pa.Array:
-    if tensor.datatype not in _DATATYPES[kind]:
+def values(tensor: Tensor, datatypes: Sequence[str], rows: int) -> list[Any]:
+    """The values of an input: of the datatype's Python type, or None. FP32 and FP64 are floats.
+
+    Raises:
+      RequestError: 400, it has another datatype, another number of values, or others in it.
+    """
+    if tensor.datatype not in datatypes:
         raise RequestError(
             400,
             f"input {tensor.name!r} has datatype {shown(tensor.datatype)}, expected "
-            f"{' or '.join(_DATATYPES[kind])}",
+            f"{' or '.join(datatypes)}",
         )
-    values = _flat(tensor, rows)
+    found = _flat(tensor, rows)
     allowed, words = _PYTHON_TYPES[tensor.datatype]
-    if not set(map(type, values)) <= {*allowed, type(None)}:
-        row = next(i for i, v in enumerate(values) if v is not None and type(v) not in allowed)
+    if not set(map(type, found)) <= {*allowed, type(None)}:
+        row = next(i for i, v in enumerate(found) if v is not None and type(v) not in allowed)
         raise RequestError(
-            400, f"row {row} of input {tensor.name!r} is {shown(values[row])}, expected {words}"
+            400, f"row {row} of input {tensor.name!r} is {shown(found[row])}, expected {words}"
         )
-    try:
-        if kind == "double" or tensor.datatype.startswith("FP"):
-            return _doubles(values, tensor.name)
-        return pa.array(values, pa.string() if tensor.datatype == "BYTES" else pa.int64())
-    except (pa.ArrowInvalid, OverflowError):
-        raise RequestError(
-            400, f"input {tensor.name!r} has a number beyond the range of INT64"
-        ) from None
+    return floats(found, tensor.name) if tensor.datatype in FLOATING else found
 
 
 def _flat(tensor: Tensor, rows: int) -> list[Any]:
     """Gives `rows` values; a tensor of shape [n, 1] may be written flat or nested."""
-    values: list[Any] = tensor.data
-    if len(values) != rows:
+    found: list[Any] = tensor.data
+    if len(found) != rows:
         raise RequestError(
-            400, f"input {tensor.name!r} has {len(values)} values for shape {tensor.shape}"
+            400, f"input {tensor.name!r} has {len(found)} values for shape {tensor.shape}"
         )
-    if len(tensor.shape) == 2 and all(isinstance(v, list) and len(v) == 1 for v in values):
-        return [value for [value] in values]
-    return values
+    if len(tensor.shape) == 2 and all(isinstance(v, list) and len(v) == 1 for v in found):
+        return [value for [value] in found]
+    return found
 
 
-def _doubles(values: list[Any], name: str) -> pa.Array:
-    for row, value in enumerate(values):
+def floats(numbers: list[Any], name: str) -> list[float | None]:
+    """Numbers or None as floats or None.
+
+    Raises:
+      RequestError: 400, one is not finite, or beyond what a float holds.
+    """
+    for row, value in enumerate(numbers):
         if isinstance(value, float) and not math.isfinite(value):
             raise RequestError(400, f"row {row} of input {name!r} is not finite; give null")
-    return pa.array([v if v is None else float(v) for v in values], pa.float64())
+    try:
+        return [v if v is None else float(v) for v in numbers]
+    except OverflowError:
+        raise out_of_range(name) from None
+
+
+def out_of_range(name: str) -> RequestError:
+    return RequestError(400, f"input {name!r} has a number beyond the range of its datatype")
 
 
 def shown(value: object) -> str:
@@ -211,18 +203,28 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
-def to_request(table: pa.Table, spec: ModelSpec) -> dict[str, Any]:
-    """Writes rows as the body of a request, the way a client does.
+def check_rows(reasons: Sequence[str | None]) -> None:
+    """Refuses the whole request if any row has no prediction.
 
     Args:
-      table: (rows, entity columns + features and any more) plain columns.
-      spec: what the models take.
+      reasons: (rows) why a row has none; None where it has one.
+
+    Raises:
+      RequestError: 422, naming up to five rows and their reasons.
     """
-    kinds = {**dict.fromkeys(spec.entity_columns, ""), **dict(spec.features)}
-    return {"inputs": [_tensor(name, table.column(name)) for name in kinds]}
+    refused = [(row, reason) for row, reason in enumerate(reasons) if reason is not None]
+    if refused:
+        named = "; ".join(
+            f"row {row}: {' '.join(reason.split())[:200]}" for row, reason in refused[:_NAMED_ROWS]
+        )
+        more = f"; and {len(refused) - _NAMED_ROWS} more" if len(refused) > _NAMED_ROWS else ""
+        raise RequestError(
+            422, f"{len(refused)} of {len(reasons)} rows cannot be predicted: {named}{more}"
+        )
 
 
-def _tensor(name: str, column: pa.ChunkedArray) -> dict[str, Any]:
+def to_tensor(name: str, column: pa.ChunkedArray) -> dict[str, Any]:
+    """Writes a column as an input, the way a client does; NaN is a missing value."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_integer(kind):
         datatype = "INT64"
@@ -230,5 +232,5 @@ def _tensor(name: str, column: pa.ChunkedArray) -> dict[str, Any]:
         datatype = "FP64"
     else:
         datatype = "BYTES"
-    values = [None if value != value else value for value in column.to_pylist()]
-    return {"name": name, "shape": [len(values)], "datatype": datatype, "data": values}
+    found = [None if value != value else value for value in column.to_pylist()]
+    return {"name": name, "shape": [len(found)], "datatype": datatype, "data": found}

@@ -31,7 +31,7 @@ from starlette.requests import ClientDisconnect
 
 from components.model_server import metrics
 from components.model_server.config import ServerConfig
-from components.model_server.predictor import EntityPredictor
+from components.model_server.predictor import Predictor
 from components.model_server.requests import RequestError, check_request
 from components.model_server.workers import Workers
 
@@ -40,13 +40,14 @@ _POLL_S = 1.0
 _GRACE_S = 2
 _DRAINED_BODIES = 8
 _MAX_WAITING = 64
+_MAX_WAITING_BYTES = 512 * 1024 * 1024
 
 
 class Rest(RESTServer):
     """Serves one predictor on a socket that is already bound."""
 
     def __init__(
-        self, predictor: EntityPredictor, config: ServerConfig, on_listening: Callable[[], None]
+        self, predictor: Predictor, config: ServerConfig, on_listening: Callable[[], None]
     ) -> None:
         registry = ModelRepository()
         registry.update(predictor)
@@ -130,18 +131,19 @@ class Rest(RESTServer):
 
     async def _infer_within_limits(self, model_name: str, request: Request) -> Response:
         self.dataplane.get_model_from_registry(model_name)
-        if self._waiting >= _MAX_WAITING:
-            raise RequestError(503, f"{_MAX_WAITING} requests are waiting already; try again")
+        limit = self._predictor.max_body_bytes
+        most = min(_MAX_WAITING, max(1, _MAX_WAITING_BYTES // limit))
+        if self._waiting >= most:
+            raise RequestError(503, f"{most} requests are waiting already; try again")
         self._waiting += 1
         try:
             limit_s = self._settings.request_timeout_s
             with _deadline(408, f"the body did not arrive within {limit_s:g} s"):
-                body = await asyncio.wait_for(_read_body(request, self._settings), limit_s)
-            content = check_request(_parse(body))
+                body = await asyncio.wait_for(_read_body(request, limit), limit_s)
+            asked = _infer_request(model_name, check_request(_parse(body)))
+            del body  # it may be large, and the prediction may have to wait
             with _deadline(504, f"no prediction within {limit_s:g} s; send fewer rows"):
-                answer, _ = await asyncio.wait_for(
-                    self.dataplane.infer(model_name, _infer_request(model_name, content)), limit_s
-                )
+                answer, _ = await asyncio.wait_for(self.dataplane.infer(model_name, asked), limit_s)
             return Response(orjson.dumps(_response_body(answer)), media_type="application/json")
         finally:
             self._waiting -= 1
@@ -195,7 +197,7 @@ def _deadline(status: int, message: str) -> Iterator[None]:
         raise RequestError(status, message) from None
 
 
-async def _read_body(request: Request, config: ServerConfig) -> bytes:
+async def _read_body(request: Request, limit: int) -> bytes:
     """Reads a JSON body of limited size, whether or not its length is declared.
 
     A body that is too large is read on for a while and thrown away, because a client that is cut
@@ -204,7 +206,7 @@ async def _read_body(request: Request, config: ServerConfig) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" or "content-encoding" in request.headers:
         raise RequestError(415, "send Content-Type: application/json and no Content-Encoding")
-    body, size, limit = bytearray(), 0, config.max_body_bytes
+    body, size = bytearray(), 0
     try:
         async for chunk in request.stream():
             size += len(chunk)

@@ -1,26 +1,17 @@
 """The models that are served now, and the pointer that may move them."""
 
-import importlib
 import logging
 import time
 from dataclasses import dataclass
 
-import pyarrow.compute as pc
-
-from components.entity_models.store import EntityModels, IndexEntry, UnreadableModelError
+from components.entity_models.store import UnreadableModelError
 from components.errors import BeamfleetError
 from components.files import exists
-from components.imports import heavy_imports
+from components.model_server.servable import Servable, is_ensemble, opener
 from components.pusher.versions import PushedVersions
 
 LOG = logging.getLogger("beamfleet.server")
 _RETRY_S = 30.0
-_PACKAGES = {
-    "sklearn": ("sklearn.pipeline", "sklearn.compose", "sklearn.tree"),
-    "xgboost": ("xgboost",),
-    "lightgbm": ("lightgbm",),
-    "keras": ("keras",),
-}
 
 
 @dataclass(frozen=True)
@@ -28,12 +19,42 @@ class Served:
     """One opened version. A request takes it once, so that a swap falls between requests."""
 
     version: str
-    """Number of the pushed version, or the first 12 digits of a lone store's fingerprint."""
-    models: EntityModels
+    """Number of the pushed version, or the first 12 digits of a lone model's fingerprint."""
+    servable: Servable
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be served."""
+
+    uri: str
+    version: str = ""
+    """Number of the pushed version; "" for a lone model."""
+    fingerprint: str = ""
+    """Of the pushed version."""
+
+
+def wanted(uri: str) -> Wanted:
+    """The current version of a pushed directory, or the lone model at `uri`.
+
+    Raises:
+      BeamfleetError: there is nothing to serve.
+    """
+    return Wanted(uri) if _is_lone(uri) else _current(PushedVersions(uri))
+
+
+def _current(pushed: PushedVersions) -> Wanted:
+    version = pushed.current()
+    if version is None:
+        raise BeamfleetError(
+            f"nothing was pushed to {pushed.directory} yet; push a version, then serve it"
+        )
+    fingerprint = str(version.details["store_fingerprint"])
+    return Wanted(version.path, str(version.number), fingerprint)
 
 
 class ServedModels:
-    """Opens a pushed directory or one store, and follows the directory's pointer.
+    """Opens a pushed directory or one model, and follows the directory's pointer.
 
     The new version is loaded beside the old one and replaces it when it is whole; the old one is
     freed with its last request. A version that cannot be loaded leaves the old one in place.
@@ -43,40 +64,18 @@ class ServedModels:
     """
 
     def __init__(self, uri: str, cache_bytes: int) -> None:
-        self._cache_bytes = cache_bytes
-        self._pushed = None if _is_store(uri) else PushedVersions(uri)
-        self._seen: tuple[int, str] | None = None
-        self._failed: tuple[int, str] | None = None
+        self._uri, self._cache_bytes = uri, cache_bytes
+        self._pushed = None if _is_lone(uri) else PushedVersions(uri)
+        self._failed: Wanted | None = None
         self._retry_at = 0.0
         self.failure = ""
         """Why the version that CURRENT names is not served; "" if it is."""
         self.damage = ""
         """What of the served version cannot be read any more; "" if all can."""
         self._damaged_entity = ""
-        if self._pushed is None:
-            self.served = self._open(uri, "")
-            return
-        version = self._pushed.current()
-        if version is None:
-            raise BeamfleetError(f"nothing was pushed to {uri} yet; push a version, then serve it")
-        self._seen = (version.number, str(version.details["store_fingerprint"]))
-        self.served = self._open(version.path, str(version.number))
-
-    def import_frameworks(self) -> None:
-        """Imports what the models need, so that the first request need not."""
-        frameworks = set(self.served.models.index().column("framework").to_pylist())
-        with heavy_imports():
-            for framework in frameworks & set(_PACKAGES):
-                for package in _PACKAGES[framework]:
-                    importlib.import_module(package)
-
-    def load_fallback(self) -> None:
-        """Loads the model that answers for entities without one.
-
-        Raises:
-          BeamfleetError: it cannot be loaded.
-        """
-        self.served.models.fallback()
+        self._seen: Wanted | None
+        found = self._wanted()
+        self.served, self._seen = self._open(found), found
 
     def report_damage(self, served: Served, error: UnreadableModelError) -> str:
         """Notes that a model cannot be read, so that `refresh` looks for a whole version.
@@ -105,17 +104,16 @@ class ServedModels:
         if self._pushed is None and not self.damage:
             return False
         try:
-            path, version, seen = self._wanted()
+            seen = self._wanted()
             if seen == self._seen:
                 self._recovered()
                 return False
             if seen == self._failed and time.monotonic() < self._retry_at:
                 return False
             self._failed, self._retry_at = seen, time.monotonic() + _RETRY_S
-            fresh = self._open(path, version)
-            check_payloads(fresh.models)
-            fresh.models.fallback()
-            fresh.models.own(self._damaged_entity)
+            fresh = self._open(seen)
+            fresh.servable.check(self._damaged_entity)
+            fresh.servable.load()
         except BeamfleetError as error:
             self._fail(str(error))
             return False
@@ -125,19 +123,12 @@ class ServedModels:
         self._recovered()
         return True
 
-    def _wanted(self) -> tuple[str, str, tuple[int, str]]:
-        """Path, name and identity of what is to be served."""
-        if self._pushed is None:
-            return self.served.models.uri, "", (0, self.served.version)
-        version = self._pushed.current()
-        if version is None:
-            raise BeamfleetError(f"{self._pushed.directory}: CURRENT names no version any more")
-        seen = (version.number, str(version.details["store_fingerprint"]))
-        return version.path, str(version.number), seen
+    def _wanted(self) -> Wanted:
+        return _current(self._pushed) if self._pushed else Wanted(self._uri)
 
-    def _open(self, uri: str, version: str) -> Served:
-        models = EntityModels(uri, self._cache_bytes)
-        return Served(version or models.fingerprint[:12], models)
+    def _open(self, found: Wanted) -> Served:
+        servable = opener(found.uri)(found.uri, self._cache_bytes)
+        return Served(found.version or servable.fingerprint[:12], servable)
 
     def _fail(self, reason: str) -> None:
         if reason != self.failure:
@@ -148,22 +139,17 @@ class ServedModels:
         self.failure, self._failed = "", None
 
 
-def check_payloads(models: EntityModels) -> None:
-    """Reads every model's bytes and compares them with the index; nothing is decoded.
+def _is_lone(uri: str) -> bool:
+    """Whether a model lies there, not a pushed directory.
 
     Raises:
-      BeamfleetError: naming the first entity whose bytes are missing or changed.
+      BeamfleetError: neither does.
     """
-    index = models.index()
-    for row in index.filter(pc.equal(index.column("status"), "trained")).to_pylist():
-        models.payload(IndexEntry(**row))
-
-
-def _is_store(uri: str) -> bool:
-    store = exists(f"{uri}/manifest.json")
-    if not store and not exists(f"{uri}/CURRENT"):
+    lone = is_ensemble(uri) or exists(f"{uri}/manifest.json")
+    if not lone and not exists(f"{uri}/CURRENT"):
         raise BeamfleetError(
             f"{uri} is neither a pushed directory (it has no CURRENT) nor an entity-models store "
-            "(no manifest.json); push a model there first, or correct the path"
+            "(no manifest.json) nor an ensemble (no ensemble.json); push a model there first, or "
+            "correct the path"
         )
-    return store
+    return lone

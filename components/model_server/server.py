@@ -36,24 +36,26 @@ def serve(config: ServerConfig) -> None:
 def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> None:
     with _no_arguments(), heavy_imports():
         # Imported here: KServe, Beam's file systems and pandas take seconds.
-        from components.model_server.predictor import EntityPredictor
+        from components.model_server.predictor import Predictor
         from components.model_server.rest import Rest
-        from components.model_server.served import ServedModels
+        from components.model_server.servable import opener
+        from components.model_server.served import ServedModels, wanted
+
+        opener(wanted(config.model).uri)
     startup.lap("import_s")
     startup.say("loading")
     models = ServedModels(config.model, config.cache_bytes)
     startup.lap("load_s")
-    models.import_frameworks()
+    models.served.servable.import_frameworks()
     startup.lap("import_s")
-    models.load_fallback()
+    models.served.servable.load()
     startup.lap("load_s")
 
     def ready() -> None:
         startup.lap("ready_s")
         startup.say("ready", version=models.served.version)
 
-    predictor = EntityPredictor(config.model_name, models, config.max_rows)
-    Rest(predictor, config, ready).run([listener])
+    Rest(Predictor(config, models), config, ready).run([listener])
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Pusher: the blessed entity models become the next version of a pushed directory."""
+"""Pusher: a blessed model becomes the next version of a pushed directory."""
 
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
@@ -26,7 +26,7 @@ class PusherSpec(ComponentSpec):
 
 
 class Pusher(base_component.BaseComponent):
-    """Pushes a composed entity-models store where every given blessing is positive.
+    """Pushes entity models or an ensemble where every given blessing is positive.
 
     The stock Pusher copies a SavedModel to a folder named after the time; this one keeps numbered
     versions with a pointer, so that readers see a whole version and a rollback is one rename. The
@@ -60,7 +60,8 @@ class Pusher(base_component.BaseComponent):
         """Makes the node.
 
         Args:
-          model: Model, entity models as EntityEvaluator composes them.
+          model: Model, entity models as EntityEvaluator composes them, or an ensemble as
+            EnsembleImporter writes it.
           push_destination: Local folder (or mounted volume) of the versions.
           keep_versions: How many of the newest versions stay; the current one and the one before
             it stay in any case.

@@ -12,7 +12,7 @@ from components.pusher import files
 
 @dataclass(frozen=True)
 class Version:
-    """One pushed version; `path` opens as an entity-models store."""
+    """One pushed version; `path` is a store of entity models, or an ensemble."""
 
     number: int
     """1 or more."""

@@ -1,4 +1,4 @@
-"""Pushes a composed store if all its blessings allow it, and says what came of it."""
+"""Pushes a store if all its blessings allow it, and says what came of it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,9 +12,9 @@ class Candidate:
     """What would be pushed."""
 
     model_uri: str
-    """The composed store."""
+    """The store."""
     candidate_uri: str
-    """The trainer's model that it was composed from."""
+    """The trainer's model that it was composed from; itself, if it was not."""
     baseline_version: int
     """The version that it was composed over; 0 is none."""
 

@@ -1,6 +1,6 @@
-"""Numbered versions of the entity models in a pushed directory.
+"""Numbered versions of a model in a pushed directory.
 
-    <directory>/1/ 2/ ...      a whole entity-models store and its version.json
+    <directory>/1/ 2/ ...      a whole store (entity models or an ensemble) and its version.json
     <directory>/CURRENT        {"version": 2, "highest": 3}, renamed into place last
     <directory>/history.jsonl  one line a push or rollback: time, action, from, to, by
 
@@ -17,15 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.errors import BeamfleetError
 from components.files import is_remote, write_whole
 from components.pusher import files
 from components.pusher.directory import Pointer, PushedDirectory, Version, words
-
-if TYPE_CHECKING:
-    from components.entity_models.store import EntityModels
+from components.pusher.stores import PushedStore, open_store
 
 __all__ = ["PushedVersions", "Version"]
 
@@ -87,34 +85,32 @@ class PushedVersions:
             return path.read_text(encoding="utf-8")
 
     def push(self, model_uri: str, candidate_uri: str, baseline_version: int, keep: int) -> Version:
-        """Copies a composed store into a new version and makes it the current one.
+        """Copies a store into a new version and makes it the current one.
 
         A store that is identical to the current one makes no new version: the current one is
         returned, with `new` False.
 
         Args:
-          model_uri: The composed store, on any Beam filesystem.
-          candidate_uri: The trainer's model that it was composed from.
+          model_uri: The store, on any Beam filesystem.
+          candidate_uri: The trainer's model that it was composed from; itself, if it was not.
           baseline_version: The version that it was composed over and compared with; 0 is none.
           keep: How many of the newest versions stay, 1 or more; the current version and the one
             before it stay in any case.
 
         Raises:
-          BeamfleetError: remote or foreign directory, broken store, other columns or classes than
-            the current version's, or another version became current since the evaluation.
+          BeamfleetError: remote or foreign directory, broken store, another kind or interface
+            than the current version's, or another version became current since the evaluation.
         """
         if keep < 1:
             raise BeamfleetError(f"keep at least 1 version, not {keep}")
-        from components.entity_models.store import EntityModels
-
-        models = EntityModels(model_uri)
+        store = open_store(model_uri)
         with self._writing():
             self._files.start_if_empty()
             current = self.current()
-            if current and current.details["store_fingerprint"] == models.fingerprint:
+            if current and current.details["store_fingerprint"] == store.fingerprint:
                 return current
-            self._check_fits(models, current, candidate_uri, baseline_version)
-            pushed = self._add(models, candidate_uri, baseline_version, current)
+            self._check_fits(store, current, candidate_uri, baseline_version)
+            pushed = self._add(store, candidate_uri, baseline_version, current)
             self._prune(keep, {pushed.number, current.number if current else 0})
             return pushed
 
@@ -155,7 +151,7 @@ class PushedVersions:
 
     def _check_fits(
         self,
-        models: "EntityModels",
+        store: PushedStore,
         current: Version | None,
         candidate_uri: str,
         baseline_version: int,
@@ -166,20 +162,20 @@ class PushedVersions:
         again = current is not None and origin.items() <= current.details.items()
         if number != baseline_version and not again:
             raise BeamfleetError(
-                f"{models.uri} was composed over version {baseline_version}, but version {number} "
+                f"{store.uri} was composed over version {baseline_version}, but version {number} "
                 f"is current in {self.directory} now, and pushing would undo it; run the "
                 "evaluation again"
             )
-        if current and current.details["schema_fingerprint"] != models.spec.fingerprint():
+        if current and current.details["schema_fingerprint"] != store.interface_fingerprint:
             raise BeamfleetError(
-                f"{models.uri} does not fit version {number} in {self.directory}: other "
-                f"{_changes(models, current)}. Callers of the pushed model would break: push to "
+                f"{store.uri} does not fit version {number} in {self.directory}: other "
+                f"{_changes(store, current)}. Callers of the pushed model would break: push to "
                 "another directory"
             )
 
     def _add(
         self,
-        models: "EntityModels",
+        store: PushedStore,
         candidate_uri: str,
         baseline_version: int,
         current: Version | None,
@@ -190,25 +186,25 @@ class PushedVersions:
         details = {
             "number": number,
             "created": _now(),
-            "schema_fingerprint": models.spec.fingerprint(),
-            "store_fingerprint": models.fingerprint,
-            "model_uri": models.uri,
+            "schema_fingerprint": store.interface_fingerprint,
+            "store_fingerprint": store.fingerprint,
+            "model_uri": store.uri,
             "candidate_uri": candidate_uri,
             "baseline_version": baseline_version,
             "previous_version": before,
-            "counts": dict(models.counts),
+            "counts": dict(store.counts),
         }
-        self._stage(models, details).rename(self._files.root / str(number))
+        self._stage(store, details).rename(self._files.root / str(number))
         files.sync_folder(self._files.root)
         self._files.point(Pointer(number, number))
         self._log("push", before, number)
         return Version(number, f"{self.directory}/{number}", details, new=True)
 
-    def _stage(self, models: "EntityModels", details: dict[str, Any]) -> Path:
+    def _stage(self, store: PushedStore, details: dict[str, Any]) -> Path:
         staged = self._hidden()
         try:
-            files.copy_folder(models.uri, staged)
-            _check_copy(staged, models)
+            files.copy_folder(store.uri, staged)
+            _check_copy(staged, store)
             files.write_json(staged / "version.json", details)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
@@ -259,24 +255,20 @@ class PushedVersions:
         files.append_line(self._files.root / "history.jsonl", json.dumps(record))
 
 
-def _changes(models: "EntityModels", current: Version) -> str:
-    from components.entity_models.store import EntityModels
+def _changes(store: PushedStore, current: Version) -> str:
+    before = open_store(current.path)
+    if store.kind != before.kind:
+        return f"kind of model ({store.kind}, there {before.kind})"
+    keys = store.interface.keys() | before.interface.keys()
+    return ", ".join(sorted(k for k in keys if store.interface.get(k) != before.interface.get(k)))
 
-    ours: dict[str, Any] = models.spec.to_dict()
-    theirs = EntityModels(current.path).spec.to_dict()
-    return ", ".join(sorted(key for key in ours if ours[key] != theirs.get(key)))
 
-
-def _check_copy(staged: Path, models: "EntityModels") -> None:
-    """Reads every payload back: what is pushed is what was validated."""
-    from components.entity_models.store import EntityModels, IndexEntry
-
-    copy = EntityModels(str(staged))
-    if copy.fingerprint != models.fingerprint:
-        raise BeamfleetError(f"{models.uri} changed while it was pushed; run the push again")
-    for row in copy.index().to_pylist():
-        if row["length"]:
-            copy.payload(IndexEntry(**row))
+def _check_copy(staged: Path, store: PushedStore) -> None:
+    """Reads everything back: what is pushed is what was validated."""
+    copy = open_store(str(staged))
+    if copy.fingerprint != store.fingerprint:
+        raise BeamfleetError(f"{store.uri} changed while it was pushed; run the push again")
+    copy.check()
 
 
 def _now() -> str:

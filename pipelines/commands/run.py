@@ -19,6 +19,8 @@ from pipelines.pipeline import Pipeline
 from pipelines.progress import progress_on
 from pipelines.projects import PIPELINES, load_pipeline
 
+OPTIONS = ("data", "eval_data", "images", "blip", "clip")
+"""Of the command line, for the function `pipeline` that has a parameter of the name."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -35,7 +37,8 @@ class _Interruption:
 def main(arguments: argparse.Namespace) -> int:
     """Runs the pipeline and prints its summary; 130 after Ctrl-C, 143 after a SIGTERM."""
     root = Path(arguments.root) if arguments.root else None
-    pipeline = load_pipeline(_target(arguments.pipeline), root, arguments.data, arguments.eval_data)
+    options = {name: getattr(arguments, name) for name in OPTIONS}
+    pipeline = load_pipeline(_target(arguments.pipeline), root, **options)
     pipeline.with_beam_args(*arguments.beam_arg)
     pipeline.check()
     interruption = _Interruption()

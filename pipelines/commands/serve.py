@@ -1,4 +1,4 @@
-"""`beamfleet serve`: the pushed models over HTTP."""
+"""`beamfleet serve`: the pushed models, or the pushed ensemble, over HTTP."""
 
 import argparse
 import logging

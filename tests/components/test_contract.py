@@ -2,6 +2,7 @@
 with an error that says what is wrong. Scenarios are columns; components are the work modules.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.ml.inference.base import ModelHandler
+from PIL import Image
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
@@ -21,6 +24,14 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.bulk_inferrer.config import InferenceConfig
 from components.bulk_inferrer.infer import ServedModel, infer
+from components.caption_evaluator.config import CaptionEvaluationConfig
+from components.caption_evaluator.evaluate import CaptionEvaluationTask
+from components.caption_evaluator.evaluate import evaluate as evaluate_captions
+from components.ensemble.bundle import Bundle, write_bundle
+from components.ensemble.graph import Ensemble, Stage
+from components.ensemble.record import Record
+from components.ensemble.run import RunEnsemble
+from components.ensemble.weights import ModelSource
 from components.entity_evaluator.config import EvaluationConfig
 from components.entity_evaluator.evaluate import EvaluationTask, evaluate
 from components.entity_models.store import EntityModels
@@ -32,10 +43,16 @@ from components.example_gen.files import find_files
 from components.example_gen.ingest import ingest
 from components.example_gen.source import CsvSource, HashSplit, IngestConfig
 from components.examples.read import ExamplesSplit, ReadExamples, read_batches
+from components.image_example_gen.config import ImageSource
+from components.image_example_gen.ingest import ingest_images
+from components.image_example_gen.plan import plan_images
+from components.images.examples import read_image_rows
 from components.infra_validator.probe import probe
 from components.infra_validator.report import Gates
 from components.pusher.versions import PushedVersions
 from components.statistics_gen.compute import compute_statistics
+from tests.components.caption_evaluator.results import CAPTIONS, image, ranked, write_result
+from tests.components.ensemble.handlers import COLLECTED, Words, collect
 
 TYPES = {"shop": pa.string(), "size": pa.float64(), "kind": pa.string(), "sold": pa.string()}
 STRANGE = ("../../etc/passwd", "a/b\\c", "größe", "💥", "null", " x ", "'; drop table", "k" * 5000)
@@ -73,6 +90,27 @@ def train_fn(examples: Any, hparams: Mapping[str, Any]) -> Any:
     encoder = OneHotEncoder(handle_unknown="ignore")
     tree = DecisionTreeClassifier(max_depth=2, random_state=0)
     return make_pipeline(encoder, tree).fit(examples.features, examples.label)
+
+
+class LastSold(ModelHandler[str, str, Words]):
+    """Looks a shop up in the rows that are its weights."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def load_model(self) -> Words:
+        columns = json.loads(Path(self.folder, "rows.json").read_text())
+        return Words(zip(columns["shop"], columns["sold"], strict=True))
+
+    def run_inference(self, batch: Any, model: Words, inference_args: Any = None) -> list[str]:
+        if None in batch:
+            raise ValueError("no shop")
+        return [model[shop] for shop in batch]
+
+
+def ensemble_fn(models: Mapping[str, str], hparams: Mapping[str, Any]) -> Ensemble:
+    return Ensemble(Stage("last", LastSold(models["rows"]), inputs="shop"))
 
 
 def write_examples(folder: Path, columns: Mapping[str, list[Any]], split: str) -> ExamplesSplit:
@@ -149,6 +187,31 @@ def check_statistics_gen(world: World) -> None:
     assert names == set(world.columns) or not world.rows
 
 
+def check_image_example_gen(world: World) -> None:
+    """The rows of the scenario are what is known of so many images."""
+    folder = world.folder / "images"
+    folder.mkdir()
+    shops = world.columns["shop"]
+    for number in range(world.rows):
+        Image.new("RGB", (8, 6), (number % 256, 0, 0)).save(folder / f"{number}.png")
+    names = [str(folder / f"{number}.png") for number in range(world.rows)]
+    columns = {name: values for name, values in world.columns.items() if name != "shop"}
+    known = {"file": names, "caption": shops, **columns}
+    pa.csv.write_csv(pa.table({n: pa.array(v) for n, v in known.items()}), folder / "captions.csv")
+    source = ImageSource((str(folder),))
+    uri = str(world.folder / "examples")
+    counts = ingest_images(make_pipeline_, plan_images(source), source, uri)
+    assert counts.rows_in == world.rows == counts.rows + counts.rows_rejected
+    rows_read = [row for batch in read_image_rows(ExamplesSplit(uri, "images")) for row in batch]
+    found = {row.key: row.values for row in rows_read if row.failure is None}
+    assert len(rows_read) == len(found) == counts.rows
+    for number, name in enumerate(names):
+        assert found[name]["image"][0, 0].tolist() == [number % 256, 0, 0]
+        assert found[name]["reference"] == (shops[number] and shops[number].strip())
+        for column, values in columns.items():
+            assert found[name].get(column) == values[number]
+
+
 def check_entity_trainer(world: World) -> None:
     models = train(str(world.folder / "store"), world.examples)
     counts = models.counts
@@ -193,6 +256,26 @@ def check_bulk_inferrer(world: World) -> None:
     assert summary.rows_in == world.rows == summary.rows + summary.rows_failed
 
 
+def check_ensemble_importer(world: World) -> None:
+    (world.folder / "rows").mkdir()
+    (world.folder / "rows" / "rows.json").write_text(json.dumps(world.columns))
+    uri = str(world.folder / "bundle")
+    source = ModelSource.parse(str(world.folder / "rows")).pinned()
+    write_bundle(uri, f"{__name__}.ensemble_fn", {"rows": source}, {})
+    given = [
+        Record(str(row), {name: values[row] for name, values in world.columns.items()})
+        for row in range(world.rows)
+    ]
+    COLLECTED.clear()
+    with make_pipeline_() as pipeline:
+        results = pipeline | beam.Create(given) | RunEnsemble(Bundle(uri).ensemble())
+        _ = results | "Collect" >> beam.Map(collect)
+    assert sorted(r.key for r in COLLECTED) == sorted(r.key for r in given)
+    dead = [r for r in COLLECTED if r.failure]
+    assert len(dead) == world.columns["shop"].count(None)
+    assert all(r.values["last"] in ("yes", "no") for r in COLLECTED if not r.failure)
+
+
 def check_infra_validator(world: World) -> None:
     report = probe(
         world.good_store, read_batches(world.examples), Gates(requests=5, max_p99_ms=1e5)
@@ -205,18 +288,46 @@ def check_infra_validator(world: World) -> None:
     assert report.requests["sent"] == report.requests["answered"] + report.requests["refused"]
 
 
+def check_caption_evaluator(world: World) -> None:
+    """Shops are images, sold is the reference, and size the probability of the only caption."""
+    names, columns = list(world.columns), world.columns.values()
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    sizes = [{"probability": row["size"]} if "size" in row else {} for row in rows]
+    images = [
+        image(row["shop"], [{**ranked("yes")[0], **size}], row["sold"], kind=row["kind"])
+        for row, size in zip(rows, sizes, strict=True)
+    ]
+    kind = pa.string() if "big" in world.columns.get("size", ())[:1] else pa.float64()
+    fields = [f.with_type(kind) if f.name == "probability" else f for f in CAPTIONS.value_type]
+    if "size" not in world.columns:
+        fields = [field for field in fields if field.name != "probability"]
+    uri = write_result(world.folder / "result", images, captions=pa.list_(pa.struct(fields)))
+    task = CaptionEvaluationTask(uri, str(world.folder / "evaluation"))
+    evaluation = evaluate_captions(task, CaptionEvaluationConfig(slices=(("kind",),)))
+    counts = evaluation.counts
+    assert counts["rows_in"] == world.rows == counts["rows_evaluated"] + counts["rows_failed"]
+    slices = pq.read_table(world.folder / "evaluation" / "slices.parquet").slice(1)
+    assert sum(slices["rows_in"].to_pylist()) == world.rows
+    if not counts["rows_evaluated"]:
+        assert not evaluation.blessed, "nothing was evaluated, so nothing may be pushed"
+
+
 COMPONENTS: dict[str, Callable[[World], None]] = {
     "ExampleGen": check_example_gen,
+    "ImageExampleGen": check_image_example_gen,
     "StatisticsGen": check_statistics_gen,
     "EntityTrainer": check_entity_trainer,
     "EntityEvaluator": check_entity_evaluator,
     "Pusher": check_pusher,
+    "EnsembleImporter": check_ensemble_importer,
     "BulkInferrer": check_bulk_inferrer,
     "InfraValidator": check_infra_validator,
+    "CaptionEvaluator": check_caption_evaluator,
 }
 
 REFUSED = {
     ("ExampleGen", "empty"): "no row",
+    ("ImageExampleGen", "empty"): "there are no images at",
     ("EntityTrainer", "empty"): "no rows to train on",
     ("EntityTrainer", "missing column"): "column 'size'",
     ("EntityTrainer", "wrong type"): "column 'size'",
@@ -229,6 +340,9 @@ REFUSED = {
     ("InfraValidator", "empty"): "no example|no row|empty",
     ("InfraValidator", "missing column"): "size",
     ("InfraValidator", "no key"): "no rows with shop",
+    ("CaptionEvaluator", "missing column"): "captions need the field 'probability'.*missing",
+    ("CaptionEvaluator", "wrong type"): "captions need the field 'probability'.*string",
+    ("CaptionEvaluator", "no key"): "200 rows have no image_uri",
 }
 """What a component must say where it cannot work; everywhere else it must work."""
 for _scenario in ("empty", "missing column", "wrong type", "all null", "no key"):
@@ -255,7 +369,9 @@ def test_contract(component: str, scenario: str, tmp_path: Path, good_store: str
     assert re.search(expected, str(refused.value)), refused.value
 
 
-@pytest.mark.parametrize("component", ["EntityTrainer", "EntityEvaluator", "BulkInferrer"])
+@pytest.mark.parametrize(
+    "component", ["EntityTrainer", "EntityEvaluator", "BulkInferrer", "CaptionEvaluator"]
+)
 def test_ten_thousand_entities(component: str, tmp_path: Path, good_store: str) -> None:
     shops = tuple(f"shop {i}" for i in range(10_000))
     COMPONENTS[component](World(tmp_path, rows(10_000, shops), good_store))

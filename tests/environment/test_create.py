@@ -12,6 +12,9 @@ import pytest
 
 import create
 import glibc_backport
+import locks
+from locks import LOCKS, Lock
+from pip_settings import uv_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,10 +51,22 @@ def test_an_unreachable_registry_is_one_sentence_and_leaves_no_environment_that_
     assert not (checkout / ".venv" / "beamfleet-locks.txt").exists()
 
 
-def test_too_little_disk_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(create, "NEEDED_DISK_GB", 1e9)
-    with pytest.raises(create.SetupError, match="GB of disk"):
-        create._check_machine(ROOT)
+def test_too_little_disk_is_one_sentence_and_what_is_there_is_not_asked_for_again(
+    monkeypatch, tmp_path
+):
+    free = shutil.disk_usage(tmp_path).free / 1e9
+    created: list[str] = []
+    monkeypatch.setattr(create, "VENV", tmp_path)
+    monkeypatch.setattr(create, "MARKER", tmp_path / "none")
+    monkeypatch.setattr(create, "_create", created.append)
+    monkeypatch.setattr(create, "LOCKS", {"base": Lock(0, 0), "captions": Lock(free + 5, 0)})
+    monkeypatch.setattr(sys, "argv", ["create.py", "captions"])
+    with pytest.raises(SystemExit, match="GB of disk are needed"):
+        create.main()
+    with (tmp_path / "library.so").open("wb") as sparse:
+        sparse.truncate(10 * 10**9)
+    create.main()
+    assert created == ["captions"]
 
 
 def test_a_wrong_python_is_one_sentence_when_no_other_is_found(monkeypatch):
@@ -61,24 +76,60 @@ def test_a_wrong_python_is_one_sentence_when_no_other_is_found(monkeypatch):
         create._use_supported_python()
 
 
-def test_a_changed_lock_is_installed_again(checkout, monkeypatch):
-    monkeypatch.setattr(create, "ROOT", checkout)
+@pytest.fixture
+def held(checkout, monkeypatch):
+    """Notes that `.venv` holds a lock in its present state, as set-up does at its end."""
+    monkeypatch.setattr(locks, "ROOT", checkout)
     monkeypatch.setattr(create, "MARKER", checkout / "marker")
     monkeypatch.setattr(create, "PYTHON", Path(sys.executable))
-    (checkout / "marker").write_text(create._lock_key("dev") + "\n")
-    assert create._is_complete("dev")
-    assert create._is_complete("base"), "dev holds everything that base holds"
-    with (checkout / "environment" / "dev.lock").open("a") as lock:
-        lock.write("# changed\n")
-    assert not create._is_complete("dev")
+    return create._note
+
+
+def complete() -> list[str]:
+    return [name for name in LOCKS if create._is_complete(name)]
+
+
+def test_nothing_is_complete_at_first(held):
+    assert complete() == []
+
+
+@pytest.mark.parametrize("count", range(1, len(LOCKS) + 1))
+def test_a_lock_completes_the_smaller_ones_and_no_larger_one(held, count):
+    names = list(LOCKS)[:count]
+    held(names[-1])
+    assert complete() == names
+
+
+def test_a_smaller_lock_leaves_the_larger_ones_complete(held):
+    held("dev")
+    held("base")
+    assert complete() == ["base", "captions", "dev"]
+
+
+@pytest.mark.parametrize("changed", ["environment/captions.lock", "setup.py"])
+def test_a_changed_lock_is_installed_again(held, checkout, changed):
+    held("captions")
+    with (checkout / changed).open("a") as file:
+        file.write("# changed\n")
+    assert complete() == []
+    held("captions")
+    assert complete() == ["base", "captions"]
+
+
+def test_what_another_state_put_over_it_is_no_longer_complete(held, checkout):
+    held("dev")
+    old = (checkout / "setup.py").read_text()
+    (checkout / "setup.py").write_text(old + "# newer\n")
+    held("base")
+    (checkout / "setup.py").write_text(old)
+    assert complete() == [], "the newer base was installed over it"
 
 
 def test_pip_configuration_reaches_uv(monkeypatch):
-    monkeypatch.setattr(create, "PYTHON", Path(sys.executable))
     monkeypatch.setenv("PIP_FIND_LINKS", "/some/wheels /more/wheels")
     monkeypatch.setenv("PIP_INDEX_URL", "https://packages.example/simple")
     monkeypatch.setenv("PIP_CERT", "/etc/some.crt")
-    options, environment = create._uv_settings()
+    options, environment = uv_settings(Path(sys.executable))
     pairs = list(zip(options[::2], options[1::2], strict=True))
     assert ("--find-links", "/some/wheels") in pairs
     assert ("--find-links", "/more/wheels") in pairs
@@ -96,13 +147,13 @@ def test_a_wheel_with_other_bytes_is_refused(tmp_path):
     assert not list(tmp_path.glob("*2_28*"))
 
 
-def test_the_lock_names_the_hash_of_the_wheel_made_here():
+def test_every_lock_names_the_hash_of_the_wheel_made_here():
     made = sorted((ROOT / ".cache" / "backport").glob("*.whl"))
     if not create._glibc_is_old():
         assert not made
         return
     assert len(made) == 2
-    lock = (ROOT / "environment" / "base.lock").read_text()
     for wheel in made:
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        assert f"sha256:{digest}" in lock, wheel.name
+        for name in LOCKS:
+            assert f"sha256:{digest}" in locks.lock_file(name).read_text(), (wheel.name, name)

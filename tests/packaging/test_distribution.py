@@ -25,23 +25,32 @@ def call(*command: object, cwd: Path = Path("/"), **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment that holds the sdist and its locked dependencies, nothing else."""
-    folder = tmp_path_factory.mktemp("clean")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sdist")
     call(UV, "build", "--sdist", "--no-build-isolation", "-p", sys.executable, "-o", folder, ROOT)
     [sdist] = folder.glob("beamfleet-*.tar.gz")
-    pins = re.findall(r"^[\w.-]+==\S+(?: ; .*?)?(?= \\$)", lock(), re.MULTILINE)
-    (folder / "constraints.txt").write_text("\n".join(pins))
-    call(UV, "venv", "-q", "-p", sys.executable, folder / "env")
-    call(
-        UV, "pip", "install", "-q", "-p", folder / "env" / "bin" / "python", sdist,
-        "-c", folder / "constraints.txt", "--find-links", ROOT / ".cache" / "backport",
+    return sdist
+
+
+@pytest.fixture(scope="module")
+def environment(sdist: Path) -> Path:
+    """A new environment that holds the sdist and its locked dependencies, nothing else."""
+    folder = sdist.parent / "env"
+    call(UV, "venv", "-q", "-p", sys.executable, folder)
+    install(folder, sdist, "base")
+    return folder
+
+
+def install(environment: Path, what: object, lock: str, *options: str) -> str:
+    """Installs in the versions of a lock."""
+    text = (ROOT / "environment" / f"{lock}.lock").read_text()
+    pins = re.findall(r"^[\w.-]+==\S+(?: ; .*?)?(?= \\$)", text, re.MULTILINE)
+    constraints = environment.parent / f"{lock}.txt"
+    constraints.write_text("\n".join(pins))
+    return call(
+        UV, "pip", "install", "-p", environment / "bin" / "python", what, *options,
+        "-c", constraints, "--find-links", ROOT / ".cache" / "backport",
     )  # fmt: skip
-    return folder / "env"
-
-
-def lock() -> str:
-    return (ROOT / "environment" / "base.lock").read_text()
 
 
 def test_it_owns_these_top_level_names_and_no_other(environment):
@@ -65,3 +74,15 @@ def test_a_new_project_runs_and_keeps_its_own_user_code(environment, tmp_path):
     script = "import user_code, pathlib; print([str(pathlib.Path(p)) for p in user_code.__path__])"
     paths = call(environment / "bin" / "python", "-c", script, cwd=project)
     assert str(project / "user_code") in paths
+
+
+def test_the_captions_extra_adds_what_its_lock_holds_and_changes_nothing_else(environment, sdist):
+    """Resolved and not installed: the libraries take gigabytes."""
+    planned = install(
+        environment, f"beamfleet[captions] @ {sdist.as_uri()}", "captions", "--dry-run"
+    )
+    added = set(re.findall(r"^ \+ ([\w.-]+)==", planned, re.MULTILINE))
+    removed = set(re.findall(r"^ - ([\w.-]+)==", planned, re.MULTILINE))
+    assert {"torch", "transformers", "safetensors"} <= added
+    assert "torchvision" not in added
+    assert removed <= {"beamfleet"}

@@ -21,7 +21,7 @@ def _same_path(monkeypatch):
 
 def test_a_new_project_loads_and_passes_the_checks(tmp_path):
     make_project(tmp_path / "shop")
-    pipeline = load_pipeline(str(tmp_path / "shop" / "pipeline.py"), tmp_path / "root", None, None)
+    pipeline = load_pipeline(str(tmp_path / "shop" / "pipeline.py"), tmp_path / "root")
     pipeline.check()
     assert pipeline.name == "sales"
     assert pipeline._steps[steps.TrainPerEntity].config.missing == "keep"
@@ -34,7 +34,7 @@ def test_a_new_project_loads_and_passes_the_checks(tmp_path):
 def test_a_projects_own_data_can_be_replaced(tmp_path):
     make_project(tmp_path / "shop")
     pipeline = load_pipeline(
-        str(tmp_path / "shop" / "pipeline.py"), None, str(tmp_path / "gone.csv"), None
+        str(tmp_path / "shop" / "pipeline.py"), None, data=str(tmp_path / "gone.csv")
     )
     with pytest.raises(BeamfleetError, match=r"gone\.csv"):
         pipeline.check()
@@ -69,15 +69,16 @@ def test_init_refuses_a_folder_with_content_and_leaves_it_alone(tmp_path):
     ("content", "says"),
     [
         ("x = 1", "has no function pipeline"),
-        ("def pipeline(root): ...", "does not take data, eval_data"),
-        ("def pipeline(root, data, eval_data): return 3", "returned int"),
+        ("def pipeline(data): ...", "does not take root"),
+        ("def pipeline(root): ...", "takes no --data"),
+        ("def pipeline(root, data): return 3", "returned int"),
         ("def pipeline(:", "line 1"),
     ],
 )
 def test_a_file_without_a_pipeline_is_refused(tmp_path, content, says):
     (tmp_path / "p.py").write_text(content)
     with pytest.raises(BeamfleetError, match=says):
-        load_pipeline(str(tmp_path / "p.py"), None, None, None)
+        load_pipeline(str(tmp_path / "p.py"), None, data="rows.csv", images=None)
 
 
 def test_a_projects_test_passes(tmp_path):

@@ -1,31 +1,20 @@
 """Every kind of image that people have; and what is none."""
 
-import io
-import struct
-import zlib
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.images.decode import ImageError, decode
-
-RED = (200, 30, 30)
-
-
-def saved(image: Image.Image, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def picture(mode: str = "RGB", size=(12, 8)) -> Image.Image:
-    """Red, with a white left half."""
-    image = Image.new("RGB", size, RED)
-    image.paste("white", (0, 0, size[0] // 2, size[1]))
-    return image.convert(mode)
+from components.images.decode import ImageError, ImageFacts, decode, examine
+from tests.components.images.pictures import (
+    bad_files,
+    bomb,
+    good_files,
+    on_its_side,
+    picture,
+    saved,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +43,7 @@ def test_sixteen_bits_are_scaled():
 
 
 def test_an_image_on_its_side_is_set_upright():
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to show
-    pixels = decode(saved(picture(), "JPEG", exif=exif, quality=95))
+    pixels = decode(on_its_side())
     assert pixels.shape == (12, 8, 3)
     assert pixels[2].mean() > 240 and pixels[-2, :, 1].mean() < 60
 
@@ -67,18 +54,6 @@ def test_the_first_frame_of_many():
     frames[1].putpalette([10, 20, 30, 90, 90, 90])
     content = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert decode(content)[0, 0].tolist() == [10, 20, 30]
-
-
-def bomb(width: int, height: int) -> bytes:
-    def chunk(name: bytes, data: bytes) -> bytes:
-        crc = zlib.crc32(name + data)
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", crc)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = zlib.compress(bytes(1000))
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-    )
 
 
 @pytest.mark.parametrize(
@@ -99,6 +74,90 @@ def test_what_is_no_whole_image_is_an_error(content, message):
         decode(content)
 
 
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_all_orientations(turn):
+    upright = np.zeros((16, 32), np.uint8)
+    upright[:8, :24] = 255
+    undo = {1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+            5: upright.T, 6: np.rot90(upright), 7: upright[::-1, ::-1].T,
+            8: np.rot90(upright, 3)}[turn]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    for kind in ("JPEG", "PNG", "WEBP"):
+        content = saved(Image.fromarray(np.ascontiguousarray(undo)), kind, exif=exif)
+        error = np.abs(decode(content)[:, :, 0].astype(float) - upright)
+        assert error.mean() < 8
+        assert (examine(content).width, examine(content).height) == (32, 16)
+
+
+def test_notes_of_the_camera_that_make_no_sense_do_not_turn_it():
+    for orientation in (b"\x00\x2a", b"\xff\xff"):
+        entry = b"\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01" + orientation + bytes(6)
+        exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08" + entry
+        content = saved(picture(), "JPEG", exif=exif)
+        assert decode(content).shape == (8, 12, 3)
+        assert examine(content).width == 12
+
+
+@pytest.mark.parametrize("name", good_files())
+def test_facts_are_those_of_the_pixels(name):
+    content = good_files()[name]
+    facts, pixels = examine(content), decode(content)
+    luma = pixels @ np.array([0.299, 0.587, 0.114])
+    assert (facts.height, facts.width) == pixels.shape[:2]
+    assert facts.brightness == pytest.approx(luma.mean(), abs=2)  # JPEG's colours
+    assert facts.contrast == pytest.approx(luma.std(), abs=2)
+
+
+def test_the_format_is_that_of_the_content():
+    names = ("plain.jpg", "phone.jpg", "a jpeg named.png", "no suffix", "moving.webp", "moving.gif")
+    found = [examine(good_files()[name]).format for name in names]
+    assert found == ["JPEG", "JPEG", "JPEG", "PNG", "WEBP", "GIF"]
+
+
+def test_figures_of_large_images_hardly_depend_on_the_kind_of_file():
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 255, (15, 20, 3), np.uint8))
+    image = coarse.resize((2000, 1500), Image.Resampling.BICUBIC)
+    found = [examine(saved(image, kind, quality=95)) for kind in ("JPEG", "PNG", "WEBP")]
+    luma = np.asarray(image) @ np.array([0.299, 0.587, 0.114])
+    for facts in found:
+        assert (facts.width, facts.height) == (2000, 1500)
+        assert facts.brightness == pytest.approx(luma.mean(), abs=1)
+        assert facts.contrast == pytest.approx(luma.std(), abs=1)
+
+
+def test_noise_of_single_pixels_counts_less_in_large_images_of_any_kind():
+    noise = np.random.default_rng(0).integers(0, 255, (1100, 1300), np.uint8)
+    small = examine(saved(Image.fromarray(noise[:200, :200]))).contrast
+    for kind in ("JPEG", "PNG"):
+        assert examine(saved(Image.fromarray(noise), kind)).contrast == pytest.approx(
+            small / 4, rel=0.1
+        )
+
+
+def test_black_and_white():
+    black = ImageFacts("PNG", 3, 2, 0.0, 0.0)
+    assert examine(saved(Image.new("RGB", (3, 2)))) == black
+    half = Image.new("L", (4, 4))
+    half.paste(255, (0, 0, 2, 4))
+    facts = examine(saved(half))
+    assert (facts.brightness, facts.contrast) == (127.5, 127.5)
+
+
+@pytest.mark.parametrize("name", bad_files())
+def test_examine_refuses_with_the_words_of_decode(name):
+    content, reason = bad_files()[name]
+    if "larger" in reason:
+        return  # it is `fetch` that refuses it
+    reasons = []
+    for read in (decode, examine):
+        with pytest.raises(ImageError, match=reason) as caught:
+            read(content)
+        reasons.append(str(caught.value))
+    assert reasons[0] == reasons[1]
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(["JPEG", "PNG", "WEBP", "GIF"]), st.integers(0, 2**20), st.binary(max_size=6)
@@ -111,5 +170,9 @@ def test_a_damaged_file_gives_pixels_or_an_image_error(kind, place, noise):
         pixels = decode(bytes(content))
     except ImageError as error:
         assert str(error)
+        with pytest.raises(ImageError):
+            examine(bytes(content))
     else:
         assert pixels.ndim == 3 and pixels.shape[2] == 3
+        facts = examine(bytes(content))
+        assert (facts.height, facts.width) == pixels.shape[:2]

@@ -1,8 +1,13 @@
 """Fetching from files and from servers, friendly and hostile ones."""
 
+import os
+import socket
+import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -87,9 +92,51 @@ def test_files_are_read_whole(tmp_path):
     assert fetch(str(path)) == b"12345"
     with pytest.raises(ImageError, match="larger than 4 bytes"):
         fetch(str(path), FetchLimits(max_bytes=4))
-    for missing in (tmp_path / "b.png", tmp_path):
-        with pytest.raises(ImageError, match="no such file"):
-            fetch(str(missing))
+
+
+def test_what_is_no_regular_file_is_neither_waited_for_nor_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "circle.png").symlink_to("circle.png")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / "socket.png"))
+    reasons = {
+        "pipe.png": "is a pipe, device or socket",
+        "circle.png": "cannot be read: Too many levels of symbolic links",
+        "socket.png": "cannot be read: No such device or address",
+        "": "is a folder",
+        "b.png": "there is no such file",
+        "x" * 300: "cannot be read: File name too long",
+        "a\0b": "cannot be read: ValueError: embedded null byte",
+        "/dev/zero": "is a pipe, device or socket",
+        "nonsense://x/y.png": "cannot be read: ValueError: Unable to get filesystem",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(ImageError) as caught:
+            fetch(name if "://" in name else os.path.join(tmp_path, name))  # noqa: PTH118
+        assert str(caught.value).startswith(reason)
+
+
+def test_a_file_without_permission_is_an_error():
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to others
+        path = Path(folder, "a.png")
+        path.write_bytes(b"x")
+        path.chmod(0)
+        with as_nobody(folder), pytest.raises(ImageError, match="cannot be read: Permission"):
+            fetch(str(path))
+
+
+@contextmanager
+def as_nobody(folder):
+    """Without root's right to read everything."""
+    Path(folder).chmod(0o755)
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def test_a_server_and_its_redirect(server):

@@ -12,7 +12,7 @@ from components.errors import BeamfleetError
 from components.infra_validator.malformed import malformed_requests
 from components.infra_validator.probe import probe
 from components.infra_validator.report import Gates, Report
-from components.model_server.requests import to_request
+from components.model_server.entity_tensors import to_request
 from tests.components.infra_validator import serving_models
 from tests.components.model_server.stores import (
     ENTITIES,
@@ -47,7 +47,7 @@ def test_a_good_model_is_blessed_with_figures(tmp_path: Path):
     assert start["import_s"] > 0.5
     assert report.memory["rss_mb"] > 50
     request = to_request(rows(1), SPEC)
-    assert set(report.malformed) == {malformed.case for malformed in malformed_requests(request)}
+    assert set(report.malformed) == {malformed.case for malformed in malformed_requests(request, 1)}
     assert all(400 <= status < 500 for status in report.malformed.values())
     assert json.loads(report.to_json())["blessed"] is True
     assert servers() == []

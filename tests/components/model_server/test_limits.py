@@ -12,7 +12,7 @@ import pytest
 from components.errors import BeamfleetError
 from components.infra_validator.client import INFER
 from components.model_server.config import ServerConfig
-from components.model_server.requests import to_request
+from components.model_server.entity_tensors import to_request
 from components.model_server.served import ServedModels
 from components.model_server.server import _no_arguments
 from tests.components.infra_validator.serving_models import Constant
@@ -29,14 +29,13 @@ def application(tmp_path: Path) -> Any:
 
 def application_of(store: str) -> Any:
     with _no_arguments():
-        from components.model_server.predictor import EntityPredictor
+        from components.model_server.predictor import Predictor
         from components.model_server.rest import Rest
 
     config = ServerConfig(store, request_timeout_s=0.3)
     models = ServedModels(config.model, 1 << 20)
-    models.load_fallback()  # as at the start of the server
-    predictor = EntityPredictor("model", models, config.max_rows)
-    rest = Rest(predictor, config, lambda: None)
+    models.served.servable.load()  # as at the start of the server
+    rest = Rest(Predictor(config, models), config, lambda: None)
     rest.create_application()
     return rest.config.app
 
@@ -51,9 +50,7 @@ def run(application: Any, calls: Calls) -> Any:
 
 
 def predict_with(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any]) -> None:
-    from components.model_server import predictor
-
-    monkeypatch.setattr(predictor, "predict", function)
+    monkeypatch.setattr("components.model_server.entities.predict", function)
 
 
 def test_a_slow_prediction_is_given_up_and_health_answers_meanwhile(

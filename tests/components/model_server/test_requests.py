@@ -5,8 +5,13 @@ import pyarrow as pa
 import pytest
 
 from components.entity_models.spec import ModelSpec
-from components.model_server.requests import RequestError, check_request, to_request, to_table
-from components.model_server.responses import check_rows, input_tensors, to_outputs
+from components.model_server.entity_tensors import (
+    input_tensors,
+    to_outputs,
+    to_request,
+    to_table,
+)
+from components.model_server.requests import RequestError, check_request, check_rows
 
 SPEC = ModelSpec(
     entity_columns=("town", "shop"),
@@ -168,9 +173,8 @@ def test_a_written_request_reads_back():
 
 
 def test_rows_without_prediction_refuse_the_request_and_are_named():
-    result = pa.table({"error": [None, "entity key missing", *["bad"] * 6]})
     with pytest.raises(RequestError) as caught:
-        check_rows(result)
+        check_rows([None, "entity key\nmissing", *["bad"] * 6])
     assert caught.value.status == 422
     assert str(caught.value).startswith(
         "7 of 8 rows cannot be predicted: row 1: entity key missing"

@@ -24,7 +24,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def test_a_lone_store_is_served_under_its_fingerprint(stores: list[str]):
     served = ServedModels(stores[0], CACHE)
-    assert served.served.version == served.served.models.fingerprint[:12]
+    assert served.served.version == served.served.servable.fingerprint[:12]
     assert served.refresh() is False
 
 
@@ -116,7 +116,7 @@ def test_a_version_that_was_pruned_gives_way_to_that_of_the_pointer(
     tamper(versions.current().path)
     assert models.refresh() is False
     with pytest.raises(UnreadableModelError) as caught:
-        stale.models.own("HS-grad")
+        stale.servable.models.own("HS-grad")
     said = models.report_damage(stale, caught.value)
     assert models.damage == said
     assert said.startswith("the model of entity 'HS-grad' in version 1 was removed or damaged")
@@ -139,7 +139,7 @@ def test_a_model_that_cannot_be_decoded_stays_damage(stores: list[str], tmp_path
     commit(uri, SPEC, writer.close(), {})
     models = ServedModels(uri, CACHE)
     with pytest.raises(UnreadableModelError) as caught:
-        models.served.models.own("x")
+        models.served.servable.models.own("x")
     models.report_damage(models.served, caught.value)
     assert models.refresh() is False
     assert models.damage

@@ -21,12 +21,14 @@ from components.entity_models.store import EntityModels
 from components.infra_validator.client import INFER, JSON, Client
 from components.infra_validator.malformed import Malformed, malformed_requests
 from components.infra_validator.process import ServerProcess, running_server
-from components.model_server.requests import to_request
+from components.model_server.entities import ServableEntityModels
+from components.model_server.entity_tensors import to_request
 from components.pusher.versions import PushedVersions
 from tests.components.model_server.stores import SPEC, census_store, rows, tamper
 
 ROWS = rows(50, seed=9)
 GOOD = to_request(ROWS.slice(0, 1), SPEC)
+MALFORMED = malformed_requests(GOOD, ServableEntityModels.max_body_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,12 @@ def test_the_start_is_reported_in_parts(server: ServerProcess):
     assert status["import_s"] > status["load_s"] > 0
     assert status["load_s"] + status["ready_s"] < 5
     assert status["version"] == "1"
+
+
+def test_nothing_of_ensembles_is_loaded_for_entity_models(server: ServerProcess):
+    libraries = [m.path for m in psutil.Process(server.status()["pid"]).memory_maps()]
+    assert any("/pyarrow/" in path for path in libraries)
+    assert [path for path in libraries if "/PIL/" in path or "/torch/" in path] == []
 
 
 def test_only_the_loopback_is_listened_on(server: ServerProcess):
@@ -142,7 +150,9 @@ def test_nothing_else_is_there(client: Client, path: str):
     assert (answer.status, bool(answer.error)) == (404, True)
 
 
-@pytest.mark.parametrize("malformed", malformed_requests(GOOD), ids=lambda m: m.case)
+@pytest.mark.parametrize(
+    "malformed", malformed_requests(GOOD, ServableEntityModels.max_body_bytes), ids=lambda m: m.case
+)
 def test_malformed_requests_get_a_4xx_in_one_sentence(client: Client, malformed: Malformed):
     body = malformed.body
     answer = client.call(malformed.method, malformed.path, body, malformed.headers)

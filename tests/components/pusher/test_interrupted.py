@@ -13,7 +13,9 @@ from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
 from components.pusher import versions as versions_module
 from components.pusher.files import exclusive
+from components.pusher.stores import open_store
 from components.pusher.versions import PushedVersions
+from tests.components.ensemble.bundles import make_bundle
 from tests.components.pusher.stores import make_store
 
 _TOUCHES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
@@ -22,6 +24,12 @@ _TOUCHES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 @pytest.fixture
 def stores(tmp_path: Path) -> list[str]:
     return [make_store(tmp_path / f"model-{i}", {"Bachelors": i, "": 0.5}) for i in range(4)]
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("bundles")
+    return [make_bundle(folder / f"bundle-{i}", i) for i in range(4)]
 
 
 def _killed_push(directory: Path, uri: str, baseline: int, at: int) -> bool:
@@ -49,9 +57,9 @@ def _killed_push(directory: Path, uri: str, baseline: int, at: int) -> bool:
 
 def _check_whole(pushed: PushedVersions) -> None:
     for version in pushed.versions():
-        models = EntityModels(version.path)
-        assert models.fingerprint == version.details["store_fingerprint"]
-        models.model("Bachelors")
+        store = open_store(version.path)
+        assert store.fingerprint == version.details["store_fingerprint"]
+        store.check()
 
 
 def _prepared(directory: Path, stores: list[str]) -> PushedVersions:
@@ -62,7 +70,9 @@ def _prepared(directory: Path, stores: list[str]) -> PushedVersions:
 
 
 @pytest.mark.parametrize("there", [0, 2])
-def test_push_killed_anywhere_leaves_the_old_version_or_the_new(tmp_path, stores, there):
+@pytest.mark.parametrize("kind", ["stores", "bundles"])
+def test_push_killed_anywhere_leaves_the_old_version_or_the_new(request, tmp_path, kind, there):
+    stores = request.getfixturevalue(kind)
     at, seen = 0, set()
     alive = False
     while not alive:

@@ -78,3 +78,43 @@ def test_tfdv_reads_the_files_and_finds_the_anomaly(
     assert len(texts) == 2
     assert texts[0].startswith("split train, column 'absent'")
     assert "split train, column 'word': Examples contain values missing from the schema" in texts[1]
+
+
+def test_raw_bytes_are_counted_without_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow_data_validation as tfdv
+
+    folder = tmp_path / "Split-images"
+    folder.mkdir()
+    images = pa.array([[b"\xff"] * 1, None, [], [b"x" * 5_000]] * 10, pa.list_(pa.binary()))
+    table = pa.table({"image": images, "name": pa.array([["a"]] * 40)})
+    pq.write_table(table, folder / "1.parquet", row_group_size=7)
+    pq.write_table(table.drop("image"), folder / "2.parquet")
+    pq.write_table(table, folder / "3.parquet")
+    read: list[list[str]] = []
+    iter_batches = pq.ParquetFile.iter_batches
+
+    def spy(self: Any, rows: int, columns: list[str]) -> Any:
+        read.append(columns)
+        return iter_batches(self, rows, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", spy)
+    statistics = compute_statistics(ExamplesSplit(str(tmp_path), "images"))
+    assert read == [["name"]] * 3
+    common = by_name(statistics)["image"].bytes_stats.common_stats
+    assert (common.num_non_missing, common.num_missing) == (40, 80)
+    assert by_name(statistics)["name"].string_stats.common_stats.num_non_missing == 120
+    schema = tfdv.infer_schema(statistics)
+    assert tfdv.get_feature(schema, "image").type == 1
+    assert not tfdv.validate_statistics(statistics, schema).anomaly_info
+    tfdv.get_feature(schema, "image").presence.min_fraction = 1.0
+    assert "image" in tfdv.validate_statistics(statistics, schema).anomaly_info
+
+
+def test_raw_bytes_that_parquet_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "Split-images").mkdir()
+    table = pa.table({"image": pa.array([[b"x"]])})
+    pq.write_table(table, tmp_path / "Split-images" / "1.parquet", write_statistics=False)
+    with pytest.raises(BeamfleetError, match=r"column 'image' holds raw bytes, .* statistics"):
+        compute_statistics(ExamplesSplit(str(tmp_path), "images"))

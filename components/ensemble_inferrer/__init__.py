@@ -1,0 +1,1 @@
+"""Runs a pushed or new ensemble over many records."""

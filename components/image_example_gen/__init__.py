@@ -1,0 +1,1 @@
+"""Makes an Examples artifact of images."""

@@ -1,0 +1,93 @@
+"""Entity models, as the server serves them."""
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.entity_models.predict import predict
+from components.entity_models.store import EntityModels, IndexEntry
+from components.imports import heavy_imports
+from components.model_server import metrics
+from components.model_server.entity_tensors import (
+    input_tensors,
+    output_tensors,
+    to_outputs,
+    to_table,
+)
+from components.model_server.requests import Tensor, check_rows
+from components.model_server.servable import Limits
+
+_PACKAGES = {
+    "sklearn": ("sklearn.pipeline", "sklearn.compose", "sklearn.tree"),
+    "xgboost": ("xgboost",),
+    "lightgbm": ("lightgbm",),
+    "keras": ("keras",),
+}
+
+
+class ServableEntityModels:
+    """Predicts each row with the model of its entity. Each is loaded when it is first asked for.
+
+    Raises:
+      BeamfleetError: the store is not whole.
+    """
+
+    threads = 4
+    max_body_bytes = 8 * 1024 * 1024
+
+    def __init__(self, uri: str, cache_bytes: int) -> None:
+        self.uri = uri
+        self.models = EntityModels(uri, cache_bytes)
+
+    @property
+    def fingerprint(self) -> str:
+        return self.models.fingerprint
+
+    def import_frameworks(self) -> None:
+        frameworks = set(self.models.index().column("framework").to_pylist())
+        with heavy_imports():
+            for framework in frameworks & set(_PACKAGES):
+                for package in _PACKAGES[framework]:
+                    importlib.import_module(package)
+
+    def load(self) -> None:
+        """Loads the model that answers for entities without one."""
+        self.models.fallback()
+
+    def check(self, damaged: str) -> None:
+        check_payloads(self.models)
+        self.models.own(damaged)
+
+    def input_tensors(self) -> list[dict[str, Any]]:
+        return input_tensors(self.models.spec)
+
+    def output_tensors(self) -> list[dict[str, Any]]:
+        return output_tensors(self.models.spec)
+
+    def answer(
+        self, inputs: Sequence[Tensor], outputs: Sequence[str], limits: Limits
+    ) -> list[dict[str, Any]]:
+        result = predict(self.models, to_table(inputs, self.models.spec, limits.max_rows))
+        check_rows(result.column("error").to_pylist())
+        _count(result)
+        return [t for t in to_outputs(result, self.models.spec) if t["name"] in outputs]
+
+
+def check_payloads(models: EntityModels) -> None:
+    """Reads every model's bytes and compares them with the index; nothing is decoded.
+
+    Raises:
+      BeamfleetError: naming the first entity whose bytes are missing or changed.
+    """
+    index = models.index()
+    for row in index.filter(pc.equal(index.column("status"), "trained")).to_pylist():
+        models.payload(IndexEntry(**row))
+
+
+def _count(result: pa.Table) -> None:
+    fallback = int(pc.sum(result.column("fallback")).as_py())
+    metrics.ROWS.labels("true").inc(fallback)
+    metrics.ROWS.labels("false").inc(result.num_rows - fallback)

@@ -1,0 +1,88 @@
+"""What can be pushed: entity models, and ensembles."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.errors import BeamfleetError
+from components.files import exists
+
+
+@dataclass(frozen=True)
+class PushedStore:
+    """What a push needs to know of a store, whatever it holds."""
+
+    uri: str
+    kind: str
+    """`entity models` or `an ensemble`."""
+    fingerprint: str
+    """SHA-256 by which all of its content is known."""
+    interface: Mapping[str, Any]
+    """What callers rely on: columns, classes, stages."""
+    interface_fingerprint: str
+    """SHA-256 over the interface."""
+    counts: Mapping[str, int]
+    check: Callable[[], None]
+    """Reads everything back.
+
+    Raises:
+      BeamfleetError: something is missing or was changed.
+    """
+
+
+def open_store(uri: str) -> PushedStore:
+    """Opens a store on any Beam filesystem; a file in it says of which kind it is.
+
+    Raises:
+      BeamfleetError: it is of neither kind or of both, or it is broken.
+    """
+    there = [name for name in _KINDS if exists(f"{uri}/{name}")]
+    if len(there) != 1:
+        raise BeamfleetError(
+            f"{uri} holds {' and '.join(there) or 'neither ' + ' nor '.join(_KINDS)}: not a model "
+            "that can be pushed, or its making was stopped before it was whole; make it again"
+        )
+    return _KINDS[there[0]](uri)
+
+
+def _entity_models(uri: str) -> PushedStore:
+    from components.entity_models.store import EntityModels, IndexEntry
+
+    models = EntityModels(uri)
+
+    def check() -> None:
+        for row in models.index().to_pylist():
+            if row["length"]:
+                models.payload(IndexEntry(**row))
+
+    spec = models.spec
+    return PushedStore(
+        uri=models.uri,
+        kind="entity models",
+        fingerprint=models.fingerprint,
+        interface=spec.to_dict(),
+        interface_fingerprint=spec.fingerprint(),
+        counts=models.counts,
+        check=check,
+    )
+
+
+def _ensemble(uri: str) -> PushedStore:
+    from components.ensemble.bundle import Bundle
+
+    bundle = Bundle(uri)
+    return PushedStore(
+        uri=bundle.uri,
+        kind="an ensemble",
+        fingerprint=bundle.fingerprint,
+        interface=bundle.interface,
+        interface_fingerprint=bundle.interface_fingerprint,
+        counts=bundle.counts,
+        check=bundle.check,
+    )
+
+
+_KINDS: Mapping[str, Callable[[str], PushedStore]] = {
+    "manifest.json": _entity_models,
+    "ensemble.json": _ensemble,
+}

@@ -1,0 +1,49 @@
+"""Shows how far a long command is: a bar on a terminal, a line for each tenth elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+Progress = Callable[[int, int], None]
+"""Called with how many are done, and of how many."""
+
+
+@contextmanager
+def counting_on(terminal: TextIO, what: str, *, silent: bool) -> Iterator[Progress]:
+    """The display that suits the stream; `what` is counted, such as "images"."""
+    if silent:
+        yield lambda done, total: None
+    elif terminal.isatty():
+        with _bar(terminal, what) as progress:
+            yield progress
+    else:
+        yield _lines(terminal, what)
+
+
+@contextmanager
+def _bar(terminal: TextIO, what: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bar(
+        *columns, TimeRemainingColumn(), console=Console(file=terminal), transient=True
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(terminal: TextIO, what: str) -> Progress:
+    shown = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal shown
+        tenth = 10 * done // total if total else 10
+        if tenth > shown:
+            shown = tenth
+            text = f"{done:,} of {total:,} {what}"
+            print(f"{time.strftime('%H:%M:%S')} {text}", file=terminal, flush=True)
+
+    return progress

@@ -1,0 +1,88 @@
+"""The Hugging Face hub without a network: its cache, or a message that says what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from components.ensemble.bundle import Bundle, write_bundle
+from components.ensemble.weights import ModelSource
+from components.errors import BeamfleetError
+from tests.components.ensemble.bundles import FUNCTION, write_model
+from tests.components.ensemble.hub_cache import NAME, write_cache
+
+huggingface_hub = pytest.importorskip("huggingface_hub")
+
+COMMIT, OLDER = "c" * 40, "0" * 40
+
+
+@pytest.fixture(autouse=True)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and a hub that refuses connections."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    return tmp_path / "hub"
+
+
+def test_what_is_nowhere_says_how_to_get_it():
+    for source in (ModelSource.parse(NAME), ModelSource.parse(f"{NAME}@{COMMIT}")):
+        for act in (source.pinned, source.fetched):
+            if act == source.pinned and source.revision:
+                assert source.pinned() == source  # a commit needs nobody to say what it is
+                continue
+            with pytest.raises(BeamfleetError) as error:
+                act()
+            said = str(error.value)
+            assert "is not in the cache" in said and "cannot be fetched (ConnectError" in said
+            option = f" --revision {COMMIT}" if source.revision else ""
+            assert f"`hf download {NAME}{option} --local-dir FOLDER`" in said
+            assert "\n" not in said
+
+
+def test_the_cache_is_used_and_the_commit_is_recorded(hub, caplog):
+    write_cache(hub, OLDER)
+    snapshot = write_cache(hub, COMMIT, "main")
+    source = ModelSource.parse(NAME).pinned()
+    assert source.revision == COMMIT
+    assert f"pin it: {NAME}@{COMMIT}" in caplog.text
+    weights = source.fetched()
+    assert weights.folder == snapshot and weights.revision == COMMIT
+    assert weights.files == ("config.json", "model.safetensors")
+    older = ModelSource.parse(f"{NAME}@{OLDER}").fetched()
+    assert older.folder.name == older.revision == OLDER
+
+
+def test_an_ensemble_names_the_commits_of_its_models(hub, tmp_path):
+    write_cache(hub, COMMIT, "main")
+    models = {"one": ModelSource(NAME), "two": ModelSource(write_model(tmp_path / "two", 1))}
+    bundle = write_bundle(str(tmp_path / "bundle"), FUNCTION, models, {})
+    origins = [(m.source, m.revision) for m in Bundle(bundle.uri).models.values()]
+    assert origins == [(NAME, COMMIT), (str(tmp_path / "two"), "")]
+    assert not list((tmp_path / "bundle").rglob("*.bin"))
+    assert not any(path.is_symlink() for path in (tmp_path / "bundle").rglob("*"))
+
+
+def test_a_branch_is_resolved_as_well(hub):
+    write_cache(hub, COMMIT, "refs/pr/7")
+    assert ModelSource.parse(f"{NAME}@refs/pr/7").fetched().revision == COMMIT
+    with pytest.raises(BeamfleetError, match="--revision main2"):
+        ModelSource.parse(f"{NAME}@main2").fetched()
+
+
+def test_links_of_a_cache_stay_in_it(hub):
+    snapshot = write_cache(hub, COMMIT, "main")
+    (snapshot / "vocab.txt").symlink_to("/etc/passwd")
+    with pytest.raises(BeamfleetError, match=r"vocab.txt links to /etc/passwd, outside"):
+        ModelSource.parse(NAME).fetched()
+
+
+def test_a_folder_of_the_cache_is_a_folder(hub):
+    source = ModelSource.parse(str(write_cache(hub, COMMIT)))
+    assert source.fetched().files == ("config.json", "model.safetensors")
+    assert source.pinned().sha256
+
+
+def test_a_download_that_was_stopped_is_said(hub):
+    snapshot = write_cache(hub, COMMIT, "main")
+    (snapshot / "model.safetensors").unlink()
+    with pytest.raises(BeamfleetError, match=r"only as pytorch_model.bin"):
+        ModelSource.parse(NAME).fetched()

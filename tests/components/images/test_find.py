@@ -1,0 +1,137 @@
+"""Folders as people have them, and as nobody should."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from components.errors import BeamfleetError
+from components.images.fetch import fetch
+from components.images.find import find_images
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "photos"
+    for name in ("0/00.png", "0/03.png", "1/01.png", "1/deep/02.jpg", "a.jpg", "notes.md"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    (root / ".hidden").write_text("x")
+    (root / ".thumbnails").mkdir()
+    (root / ".thumbnails" / "a.jpg").write_text("x")
+    return root
+
+
+def names(folder, *places):
+    """What is found, from the folder on."""
+    return [str(Path(uri).relative_to(folder)) for uri in find_images(*map(str, places)).uris]
+
+
+def test_a_folder_gives_all_but_what_is_hidden(folder):
+    expected = ["0/00.png", "0/03.png", "1/01.png", "1/deep/02.jpg", "a.jpg", "notes.md"]
+    assert names(folder, folder) == names(folder, f"{folder}/") == expected
+    assert find_images(str(folder)).folders == (str(folder),)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.jpg", ["a.jpg"]),
+        ("*/*.png", ["0/00.png", "0/03.png", "1/01.png"]),
+        ("0/0[0-2].png", ["0/00.png"]),
+        ("**/*.jpg", ["1/deep/02.jpg", "a.jpg"]),
+        ("**/deep/**", ["1/deep/02.jpg"]),
+        ("1/**", ["1/01.png", "1/deep/02.jpg"]),
+        ("**/0?.*", ["0/00.png", "0/03.png", "1/01.png", "1/deep/02.jpg"]),
+    ],
+)
+def test_patterns(folder, monkeypatch, pattern, expected):
+    assert names(folder, folder / pattern) == expected
+    monkeypatch.chdir(folder)
+    assert list(find_images(pattern).uris) == expected
+
+
+def test_lists_name_paths_from_themselves_on_and_addresses(folder):
+    (folder.parent / "list.txt").write_text("\ufeffphotos/a.jpg\n\n https://example.org/a.jpg\r\n")
+    found = find_images(str(folder.parent / "list.txt"), "HTTPS://example.org/b.jpg")
+    assert found.uris == (
+        str(folder / "a.jpg"),
+        "https://example.org/a.jpg",
+        "HTTPS://example.org/b.jpg",
+    )
+    (folder.parent / "list.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(BeamfleetError, match=r"list.txt is no UTF-8 text"):
+        find_images(str(folder.parent / "list.txt"))
+
+
+def test_what_is_named_twice_is_read_once_and_counted(folder):
+    found = find_images(str(folder), str(folder / "a.jpg"), f"{folder}/0/*")
+    assert len(found.uris) == 6 and found.duplicates == 3
+
+
+def test_what_tells_of_images_is_no_image(folder):
+    (folder / "captions.csv").write_text("file,caption\n")
+    (folder / "1" / "metadata.jsonl").write_text("")
+    found = find_images(str(folder))
+    assert found.references == (str(folder / "captions.csv"),)
+    assert str(folder / "1" / "metadata.jsonl") in found.uris  # the folder itself was not given
+
+
+@pytest.mark.parametrize("place", ["nowhere", "nowhere/*.png", "*.png", "", "empty", "empty.txt"])
+def test_nothing_there_is_an_error(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(BeamfleetError, match=r"no images at|name a folder"):
+        find_images(*([place] if place else []))
+
+
+def test_links_are_followed_within_the_folder_only(folder):
+    (folder.parent / "private.jpg").write_text("x")
+    (folder.parent / "more").mkdir()
+    (folder / "in.jpg").symlink_to("1/01.png")
+    (folder / "out.jpg").symlink_to("../private.jpg")
+    (folder / "round.jpg").symlink_to("round.jpg")
+    (folder / "broken.jpg").symlink_to("nothing")
+    (folder / "up").symlink_to(".")
+    (folder / "more").symlink_to(folder.parent / "more")
+    found = find_images(str(folder))
+    assert {"in.jpg", "round.jpg", "broken.jpg"} <= {Path(uri).name for uri in found.uris}
+    outside = f"is a link out of the folder, to {(folder.parent / 'private.jpg').resolve()}"
+    assert dict(found.refused) == {
+        str(folder / "more"): "is a link to a folder, which is not followed",
+        str(folder / "out.jpg"): outside,
+        str(folder / "up"): "is a link to a folder, which is not followed",
+    }
+    assert find_images(f"{folder}/o*").refused == ((str(folder / "out.jpg"), outside),)
+    assert dict(find_images(f"{folder}/**/*.jpg").refused).keys() == dict(found.refused).keys()
+    named = find_images(str(folder / "out.jpg"))
+    assert [fetch(uri) for uri in named.uris] == [b"x"]  # whoever names it by itself means it
+
+
+def test_a_name_that_is_not_utf8_is_refused(folder):
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.jpg")).write_text("x")
+    found = find_images(str(folder))
+    assert len(found.uris) == 6
+    assert found.refused == ((f"{folder}/\\udcff.jpg", "its name is not UTF-8; rename it"),)
+
+
+@pytest.fixture
+def deep_folder(folder):
+    home = Path.cwd()
+    os.chdir(folder)
+    for _ in range(2_500):
+        Path("d").mkdir()
+        os.chdir("d")
+    os.chdir(home)
+    yield folder
+    subprocess.run(["rm", "-r", folder / "d"], check=True)  # what pytest would use is recursive
+
+
+def test_a_tree_deeper_than_paths_may_be_long(deep_folder):
+    for place in (deep_folder, f"{deep_folder}/**/*"):
+        found = find_images(str(place))
+        assert len(found.uris) == 6
+        [(path, reason)] = found.refused
+        assert path.endswith("/d/d") and reason == "cannot be listed: File name too long"

@@ -1,0 +1,30 @@
+"""Captions of images: BLIP writes five, CLIP puts them in order."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from components.ensemble.graph import Ensemble
+
+HPARAMS: Mapping[str, Any] = {"num_captions": 5, "max_length": 30}
+"""Captions of an image, and tokens of a caption; see BlipCaptioner."""
+
+THRESHOLDS: Mapping[str, Mapping[str, float]] = {
+    "exact_match": {"min": 0.85, "max_drop": 0.02},
+    "coverage": {"min": 0.95},
+}
+"""What the ensemble must reach on images with reference captions to be pushed."""
+
+SLICES = ("objects", "colours")
+
+
+def ensemble_fn(models: Mapping[str, str], hparams: Mapping[str, Any]) -> "Ensemble":
+    """The stages; `models` has the folder of each model."""
+    from components.captioning.blip import BlipCaptioner
+    from components.captioning.clip import ClipRanker
+    from components.ensemble.graph import Ensemble, Stage
+
+    return Ensemble(
+        Stage("caption", BlipCaptioner(models["blip"], **hparams), inputs="image"),
+        Stage("rank", ClipRanker(models["clip"]), inputs=("image", "caption")),
+    )
