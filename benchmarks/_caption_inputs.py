@@ -43,7 +43,8 @@ def base_models() -> Path:
 
 
 def tiny_models(source: Path) -> Path:
-    """blip/ and clip/ of `source` in float32, for the example of Beam's takes them as they are."""
+    """blip/ and clip/ of `source` in float32, for Beam's handlers take weights as they are."""
+    import torch
     from transformers import BlipForConditionalGeneration, BlipProcessor, CLIPModel, CLIPProcessor
 
     target = CACHE / "tiny"
@@ -53,7 +54,7 @@ def tiny_models(source: Path) -> Path:
     ):
         if not (source / name / "config.json").exists():
             sys.exit(f"there is no model in {source / name}; data/train_captions.py trains one")
-        loaded = model.from_pretrained(source / name, local_files_only=True).float()
+        loaded = model.from_pretrained(source / name, dtype=torch.float32)
         _save(loaded, processor.from_pretrained(source / name), target / name)
     return target
 

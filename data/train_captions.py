@@ -1,7 +1,9 @@
-"""Trains the small BLIP and CLIP of the captions pipeline on generated scenes.
+r"""Trains the small BLIP and CLIP of the captions pipeline on generated scenes.
 
-    python data/train_captions.py blip --out data/captions
-    python data/train_captions.py clip --out data/captions
+    python data/train_captions.py blip --steps 3000 --out data/captions
+    python data/train_captions.py clip --steps 5000 --out /tmp/first
+    python data/train_captions.py clip --steps 2500 --rate 1e-3 --seed 2 --start /tmp/first/clip \
+        --out data/captions
 
 Both are of the classes of the large ones (BlipForConditionalGeneration, CLIPModel), with tokenizers
 and image processors of their own, in float16 safetensors. What they are worth, on scenes whose
@@ -296,9 +298,9 @@ def _clip_tokenizer() -> CLIPTokenizer:
     )
 
 
-def train(trainer: BlipTrainer | ClipTrainer, steps: int, rate: float) -> None:
+def train(trainer: BlipTrainer | ClipTrainer, steps: int, rate: float, seed: int) -> None:
     """Trains with AdamW, a warm-up and a cosine; says now and then how far it is."""
-    rng, held_out = np.random.default_rng(SEED), np.random.default_rng(SEED + 1)
+    rng, held_out = np.random.default_rng(seed), np.random.default_rng(SEED + 1)
     asked = draw_batch(held_out, 256, held_out=True)
     head = PatchHead()
     weights = [*trainer.model.parameters(), *head.parameters()]
@@ -335,13 +337,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", choices=("blip", "clip"))
-    parser.add_argument("--steps", type=int, default=8000, help="of 64 scenes each")
+    parser.add_argument("--steps", type=int, required=True, help="of 64 scenes each")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
+    parser.add_argument("--seed", type=int, default=SEED, help="of weights and scenes")
+    parser.add_argument("--start", type=Path, help="folder of a model to train further")
     parser.add_argument("--out", type=Path, required=True, help="folder for blip/ and clip/")
     arguments = parser.parse_args()
-    torch.manual_seed(SEED)
+    torch.manual_seed(arguments.seed)
     trainer = BlipTrainer() if arguments.model == "blip" else ClipTrainer()
-    train(trainer, arguments.steps, arguments.rate)
+    if arguments.start:
+        trainer.model = type(trainer.model).from_pretrained(arguments.start, dtype=torch.float32)
+    train(trainer, arguments.steps, arguments.rate, arguments.seed)
     save(trainer.model, trainer.processor, arguments.out / arguments.model)
 
 

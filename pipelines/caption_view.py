@@ -17,5 +17,6 @@ def show_captions(summary: Summary, console: "Console", *, everything: bool) -> 
         return
     where = f"{summary.paths.get('contact sheet', uri)}, or `beamfleet show latest --all`"
     limit = None if everything else 10
-    for line in result_lines(CaptionResult(uri), limit, where=where):
+    result = CaptionResult(uri, str(summary.examples.get("rejects", "")))
+    for line in result_lines(result, limit, where=where):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

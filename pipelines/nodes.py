@@ -201,7 +201,8 @@ def _evaluate_captions(graph: _Graph, step: steps.EvaluateCaptions) -> None:
 def _report_captions(graph: _Graph, step: steps.ReportCaptions) -> None:
     from components.caption_report.component import CaptionReport
 
-    graph.add(CaptionReport(graph.channels["captions"]), "CaptionReport")
+    node = CaptionReport(graph.channels["captions"], examples=graph.channels["examples"])
+    graph.add(node, "CaptionReport")
 
 
 def _infra_validate(graph: _Graph, step: steps.InfraValidate) -> None:

@@ -1,8 +1,12 @@
 """Shows a run while it goes on: a live table on a terminal, plain lines elsewhere."""
 
+import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from components.progress import LOGGER
 from pipelines.events import CACHED, DONE, FAILED, SKIPPED, STARTED, NodeEvent
 
 if TYPE_CHECKING:
@@ -45,6 +49,10 @@ class PlainProgress:
         seconds = "" if event.state == STARTED else f" ({event.seconds:.1f} s)"
         self._line(f"{event.node}: {_WORDS.get(event.state, event.state)}{seconds}")
 
+    def note(self, text: str) -> None:
+        """How far the running node is."""
+        self._line(f"  {text}")
+
     def _line(self, text: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {text}", file=self._stream, flush=True)
 
@@ -56,7 +64,7 @@ class LiveProgress:
         from rich.live import Live
 
         self._title = title
-        self._stage = ""
+        self._stage = self._note = ""
         self._states: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
         self._since = time.monotonic()
@@ -80,8 +88,13 @@ class LiveProgress:
         self._stage = ""
         self._states = dict.fromkeys(names, WAITING)
 
+    def note(self, text: str) -> None:
+        """How far the running node is."""
+        self._note = text
+
     def on(self, event: NodeEvent) -> None:
         """See Observer."""
+        self._note = ""
         if event.state == STARTED:
             self._started[event.node] = time.monotonic()
         self._seconds[event.node] = event.seconds
@@ -103,7 +116,8 @@ class LiveProgress:
             table.add_row(Text("▶", "cyan"), self._stage, "", Text(waited, "dim"))
         for node, state in self._states.items():
             mark, style = _LOOK[state]
-            words = Text(_WORDS.get(state, state), style)
+            text = self._note if state == STARTED and self._note else _WORDS.get(state, state)
+            words = Text(text, style)
             table.add_row(Text(mark, style), node, words, Text(self._time(node, state), "dim"))
         return table
 
@@ -133,8 +147,36 @@ class Silent:
     def on(self, event: NodeEvent) -> None:
         """Nothing."""
 
+    def note(self, text: str) -> None:
+        """Nothing."""
+
 
 Progress = PlainProgress | LiveProgress | Silent
+
+
+class _Notes(logging.Handler):
+    """Hands what long work says of itself to the display."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._progress.note(record.getMessage())
+
+
+@contextmanager
+def noted(progress: Progress) -> Iterator[None]:
+    """Shows how far the running node is, where it says so."""
+    logger, handler = logging.getLogger(LOGGER), _Notes(progress)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def progress_on(terminal: TextIO, title: str, *, silent: bool) -> Progress:

@@ -35,11 +35,10 @@ def analyze_images(
     from tensorflow_model_analysis.api import model_eval_lib
 
     columns = sorted({column for slicing in slicings for column in slicing})
-    batch = to_tfma(images, columns)
     with make_pipeline() as pipeline:
         _ = (
             pipeline
-            | "CreateImages" >> beam.Create([batch] if batch.num_rows else [])
+            | "CreateImages" >> beam.Create([to_tfma(images, columns)])
             | "AnalyzeSlices"
             >> model_eval_lib.ExtractEvaluateAndWriteResults(
                 eval_config=eval_config(slicings), output_path=uri

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.caption_evaluator.score import normalised
@@ -161,21 +163,29 @@ def _parts(uri: str, kind: str) -> list[str]:
 
 
 def _row_count(path: str) -> int:
-    with open_file(path) as file:
-        return int(pq.read_metadata(file).num_rows)
+    with _opened(path) as parquet:
+        return int(parquet.metadata.num_rows)
 
 
 def _column_names(path: str) -> Sequence[str]:
-    with open_file(path) as file:
-        return list(pq.read_schema(file).names)
+    with _opened(path) as parquet:
+        return list(parquet.schema_arrow.names)
 
 
 def _rows(paths: Sequence[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     for path in paths:
-        with open_file(path) as file:
-            parquet = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES)
+        with _opened(path) as parquet:
             for batch in parquet.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
                 yield from batch.to_pylist()
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[pq.ParquetFile]:
+    try:
+        with open_file(path) as file:
+            yield pq.ParquetFile(file, buffer_size=_BUFFER_BYTES)
+    except (OSError, pa.ArrowException) as error:
+        raise BeamfleetError(f"{path} is damaged, run the inference again: {error}") from error
 
 
 def _image(row: Mapping[str, Any]) -> CaptionedImage:

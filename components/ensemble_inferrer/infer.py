@@ -17,13 +17,15 @@ import pyarrow.parquet as pq
 
 from components.ensemble.ab_test import ABTest
 from components.ensemble.graph import Ensemble
+from components.ensemble.record import Record
 from components.ensemble.run import RunABTest, RunEnsemble
 from components.ensemble_inferrer import write
-from components.ensemble_inferrer.rows import DEAD_LETTERS, PREDICTIONS, result_row
+from components.ensemble_inferrer.rows import DEAD_LETTERS, PREDICTIONS, Row, result_row
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit, split_files
 from components.files import move_into_place, open_file, write_json
 from components.images.examples import ReadImageExamples
+from components.progress import forget, tell
 
 _PART_ROWS = 1000
 """Rows of a file; with thumbnails some 6 MB."""
@@ -78,6 +80,8 @@ def infer(
     begun = time.monotonic()
     write.clear(uri)
     run, copies = _run(model.ensemble)
+    images_in = copies * sum(map(_rows, splits))
+    forget(uri)
     with make_pipeline() as pipeline:
         records = [
             pipeline | f"ReadImages[{split.split}]" >> ReadImageExamples(split) for split in splits
@@ -86,7 +90,7 @@ def infer(
             records
             | "JoinSplits" >> beam.Flatten()
             | "RunEnsemble" >> run
-            | "MakeRows" >> beam.Map(result_row, dict(columns))
+            | "MakeRows" >> beam.Map(_row, dict(columns), uri, images_in)
             | "BatchRows" >> beam.BatchElements(_PART_ROWS, _PART_ROWS)
             | "WriteParts" >> beam.FlatMap(write.write_parts, uri)
             | "ListParts" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
@@ -94,7 +98,7 @@ def infer(
         )
     counts = write.commit(uri)
     summary = Summary(
-        images_in=copies * sum(map(_rows, splits)),
+        images_in=images_in,
         images=counts[PREDICTIONS],
         images_failed=counts[DEAD_LETTERS],
         model_uri=model.uri,
@@ -112,6 +116,11 @@ def _run(ensemble: Ensemble | ABTest) -> tuple[beam.PTransform, int]:
     if isinstance(ensemble, ABTest):
         return RunABTest(ensemble), 1 + len(ensemble.split.shadow)
     return RunEnsemble(ensemble), 1
+
+
+def _row(record: Record, columns: Mapping[str, str], uri: str, images_in: int) -> Row:
+    tell(uri, images_in, "images")
+    return result_row(record, columns)
 
 
 def _rows(split: ExamplesSplit) -> int:

@@ -57,7 +57,7 @@ def to_records(inputs: Sequence[Tensor], names: Sequence[str], max_rows: int) ->
     """
     given = by_name(inputs, names)
     rows = row_count(given.values(), max_rows)
-    columns = [values(t, _DATATYPES, rows) for n, t in given.items()]
+    columns = [values(t, ("BYTES",) if n == IMAGE else _DATATYPES, rows) for n, t in given.items()]
     return [
         Record(f"row {place}", {n: v for n, v in zip(given, row, strict=True) if v is not None})
         for place, row in enumerate(zip(*columns, strict=True))

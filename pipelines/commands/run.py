@@ -16,7 +16,7 @@ from pipelines import metadata, runner
 from pipelines.lock import only_run_on
 from pipelines.noise import output_to
 from pipelines.pipeline import Pipeline
-from pipelines.progress import progress_on
+from pipelines.progress import noted, progress_on
 from pipelines.projects import PIPELINES, load_pipeline
 
 OPTIONS = ("data", "eval_data", "images", "blip", "clip")
@@ -91,7 +91,7 @@ def _execute(
     interruption: _Interruption,
 ) -> None:
     title = f"{pipeline.name} {run_id}"
-    with progress_on(terminal, title, silent=arguments.json) as progress:
+    with progress_on(terminal, title, silent=arguments.json) as progress, noted(progress):
         progress.stage("Loading TFX and TensorFlow")
         try:
             with heavy_imports():

@@ -4,7 +4,7 @@ const card = (() => {
   function card(image, picture) {
     const made = document.getElementById("card").content.cloneNode(true).firstElementChild;
     const part = (name) => made.querySelector(`.${name}`);
-    part("name").textContent = image.name;
+    part("name").textContent = part("name").title = image.name;
     fillPicture(made.querySelector("img"), image.name, picture);
     fillMark(made, part("mark"), image.match);
     fillCaptions(part("best"), part("others"), image);

@@ -30,6 +30,15 @@
   });
   const thumbnails = blocks("thumbnails");
 
+  // Models that are the same for all images are named once, above them.
+  function nameModelsOnce() {
+    const different = new Set(images.map((image) => JSON.stringify(image.versions)));
+    if (different.size !== 1) return;
+    const models = Object.entries(images[0].versions).map(([stage, model]) => `${stage} by ${model}`);
+    byId("models").textContent = models.join(", ");
+    for (const image of images) image.versions = {};
+  }
+
   // One block of thumbnails is cut into lines when the first of them is to be seen.
   function thumbnail({ block, place }) {
     if (!Array.isArray(thumbnails[block])) {
@@ -214,6 +223,7 @@
     byId("failures-title").hidden = true; // the line above it says the same
   }
 
+  nameModelsOnce();
   prepareControls();
   window.addEventListener("hashchange", show);
   show();

@@ -1,12 +1,13 @@
 """The contact sheet, as a real browser shows it."""
 
+import base64
 import json
 
 import pytest
 
 from components.caption_report.contact_sheet import write_contact_sheet
 from tests.components.caption_report.browser import PROGRAM, Browser
-from tests.components.caption_report.results import HOSTILE, row, write_result
+from tests.components.caption_report.results import HOSTILE, image, row, write_result
 
 needs_browser = pytest.mark.skipif(not PROGRAM, reason="neither chromium nor chrome is on PATH")
 
@@ -28,7 +29,13 @@ def scenes(count):
         best = 0.4 if i % 4 == 0 else 0.55 + 0.4 * i / count
         variant = "challenger" if i % 2 else "champion"
         yield row(f"/photos/{i:05}.png", *texts, best=best, reference=true, variant=variant,
-                  objects=i % 3 + 1)  # fmt: skip
+                  objects=i % 3 + 1, thumbnail=picture(i),
+                  versions=[("caption", f"blip@{i % 2}"), ("rank", "clip@2")])  # fmt: skip
+
+
+def picture(number):
+    """A thumbnail that no other image has; one image has none."""
+    return None if number == 300 else image(f"#{number:06x}", "PNG")
 
 
 BEST_FIRST = sorted(range(1000), key=lambda i: -i if i % 4 else i + 1000)
@@ -52,6 +59,12 @@ def test_a_thousand_images_can_all_be_reached(browser, thousand):
     assert browser.run(STATUS) == "1,000 images"
     header = browser.run("document.querySelector('.counts').textContent")
     assert header == "1,000 images captioned, 12 failed"
+    pictures = browser.run("[...document.querySelectorAll('.card .picture')].map("
+                           "e => e.querySelector('img')?.src ?? e.textContent)")  # fmt: skip
+    for i, shown in enumerate(pictures):
+        content = picture(i)
+        data = content and f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+        assert shown == (data or "no thumbnail"), i
     # Also those far below: scrolled to, the picture is decoded.
     last = "document.querySelector('.card:last-child img')"
     browser.run(f"{last}.scrollIntoView()")
@@ -172,6 +185,9 @@ def test_many_images_come_in_pages(browser, tmp_path):
         if page < 3:
             browser.wait(f"{NAMES}[0] === '{1000 * page:05}.png'")
     assert seen == [f"{i:05}.png" for i in range(2501)]
+    models = browser.run("document.getElementById('models').textContent")
+    assert models == "caption by blip@1, rank by clip@2"  # the same for all
+    assert browser.run("document.querySelectorAll('.card .version').length") == 0
     # Without references there is nothing to be right or wrong.
     views = "[...document.querySelectorAll('#views a')].filter(e => !e.hidden)"
     assert browser.run(f"{views}.map(e => e.dataset.view)") == ["all", "low", "failed"]

@@ -32,7 +32,7 @@ def put(folder: Path, name: str, content: bytes = b"") -> Path:
 def test_weights_and_settings_are_taken_and_the_rest_is_said(folder, caplog):
     for name in ("model.safetensors", "tower/model-1.safetensors", "vocab.txt", "m.onnx"):
         put(folder, name, EMPTY)
-    for name in (".git/config.json", ".cache/x.txt", ".gitattributes"):
+    for name in (".git/config.json", ".cache/x.txt", ".hidden.json"):
         put(folder, name)
     for name in ("README.md", "pytorch_model.bin", "optimizer.pt", "odd\nname.txt"):
         put(folder, name)

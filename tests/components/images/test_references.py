@@ -19,8 +19,8 @@ def test_captions_and_further_columns(tmp_path):
         "\ufefffile,caption,objects,share,code,note\r\n"
         'a.png," a cat, ""asleep""\n on a mat ",2,0.5,007,\r\n'
         "\r\n"
-        "b/ü.png,,3,1,010,x y\n"
-        "c.png,a dog,,2,100,\u2028\n",
+        "b/ü.png,,3,1,010,x\u2028y\n"
+        "c.png,a dog,,2,100,\n",
     )
     a, b, c = (str(tmp_path / name) for name in ("a.png", "b/ü.png", "c.png"))
     assert read_references([path], [c, b, a]) == References(
@@ -30,7 +30,7 @@ def test_captions_and_further_columns(tmp_path):
             "objects": {a: 2, b: 3},
             "share": {a: 0.5, b: 1.0, c: 2.0},
             "code": {a: "007", b: "010", c: "100"},
-            "note": {b: "x y"},
+            "note": {b: "x\u2028y"},
         },
     )
 
