@@ -2,7 +2,8 @@
 
     <uri>/predictions/part-*.parquet    the source's columns, thumbnail, the stages' predictions,
                                         versions (stage -> model), variant (of an A/B test)
-    <uri>/dead_letters/part-*.parquet   image_uri, variant, stage, reason; absent if there are none
+    <uri>/dead_letters/part-*.parquet   image_uri, variant, stage, reason, and the source's columns;
+                                        absent if there are none
     <uri>/summary.json                  counts; written last
 
 The rows of a file are sorted by key. Pixels stay where they were read: what travels on is rows.

@@ -36,6 +36,7 @@ def result_row(record: Record, columns: Mapping[str, str]) -> Row:
     """
     if record.failure is not None:
         letter = {
+            **dict(_small(record)),
             "image_uri": record.key,
             "variant": record.variant,
             "stage": record.failure.stage,

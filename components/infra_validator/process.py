@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-_IMPORT_S = 120.0
+_IMPORT_S = 300.0
 _LOAD_S = 60.0
 _STOP_S = 5.0
 _LOG_LINES = 20

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -45,6 +45,7 @@ def test_equal_captioners_are_not_told_apart() -> None:
     assert found.low < -0.1 < 0.1 < found.high, "ten images do not show that there is no difference"
 
 
+@settings(deadline=None)
 @given(*[st.integers(0, 40)] * 3, st.integers(1, 40))
 def test_swapping_turns_the_difference_around(
     both: int, only_first: int, only_second: int, neither: int
@@ -98,6 +99,7 @@ def test_images_meet_by_name_and_reference_in_any_order() -> None:
     assert dict(zip(one, other, strict=True)) == {"x1": "X1", "x2": "X2", "y": "Y"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
 def test_of_duplicates_as_many_meet_as_both_have(one: list[str], other: list[str]) -> None:
     tables = (captioned([(uri, None, uri) for uri in uris]) for uris in (one, other))

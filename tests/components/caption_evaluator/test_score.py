@@ -36,6 +36,7 @@ def test_captions_are_compared_by_words(text: str, same: bool) -> None:
     assert (normalised(text) == normalised(RED)) is same
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_normalised_is_stable_and_blind_to_case_white_space_and_final_periods(text: str) -> None:
     plain = normalised(text)
@@ -152,6 +153,7 @@ def images(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans(), st.floats(0, 2.5))))
 def test_means_count_the_images_that_they_are_of(
     rows: list[tuple[bool, bool, bool, float]],

@@ -98,6 +98,7 @@ def test_every_image_has_a_prediction_or_a_reason(examples, tmp_path):
     assert (summary.images_in, summary.images, summary.images_failed) == (30, 26, 4)
     assert sorted(Path(row["image_uri"]).name for row in bad) == [f"{i:02}.png" for i in range(4)]
     assert {(row["stage"], row["reason"]) for row in bad} == {("caption", "ValueError: too dark")}
+    assert sorted(row["reference"] for row in bad) == [f"shade {i}" for i in range(4)]
     assert summary.reasons == {"ValueError: too dark": 4}
     assert len({row["image_uri"] for row in good}) == 26
     for row in good:

@@ -60,12 +60,12 @@ def values(answer: Any, name: str) -> list[Any]:
 
 
 def wait_for(client: Client, field: str, wanted: Callable[[Any], bool]) -> Any:
-    for _ in range(100):
+    for _ in range(600):
         content = client.call("GET", "/v2/models/model").content
         if wanted(content[field]):
             return content
         time.sleep(0.1)
-    raise AssertionError(f"{field} is {content[field]} after 10 s")
+    raise AssertionError(f"{field} is {content[field]} after 60 s")
 
 
 def test_a_photograph_larger_than_other_bodies_is_answered(client: Client):

@@ -1,0 +1,88 @@
+"""The captions pipeline: its wiring, and what is refused before anything heavy is imported."""
+
+import pytest
+from PIL import Image
+
+from components.errors import BeamfleetError
+from pipelines import captions
+from pipelines.pipeline import Pipeline
+
+ENSEMBLE = "user_code.captions.ensemble_fn"
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.new("RGB", (9, 9)).save(folder / "a.png")
+    return str(folder)
+
+
+def producers(node):
+    return {key: channel.producer_component_id for key, channel in node.inputs.items()}
+
+
+def test_all_nodes_are_wired_to_what_they_read(images, tmp_path):
+    built = captions.pipeline(root=tmp_path / "root", images=[images]).build()
+    nodes = {node.id: node for node in built.components}
+    assert producers(nodes["BulkInferrer"]) == {
+        "examples": "ExampleGen",
+        "model": "EnsembleImporter",
+    }
+    assert producers(nodes["PushedBulkInferrer"]) == {"examples": "ExampleGen"}
+    assert producers(nodes["CaptionEvaluator"]) == {
+        "inference_result": "BulkInferrer",
+        "baseline_result": "PushedBulkInferrer",
+        "model": "EnsembleImporter",
+    }
+    assert producers(nodes["CaptionReport"]) == {
+        "inference_result": "BulkInferrer",
+        "examples": "ExampleGen",
+    }
+    assert producers(nodes["Pusher"]) == {
+        "model": "EnsembleImporter",
+        "model_blessing": "CaptionEvaluator",
+        "infra_blessing": "InfraValidator",
+    }
+    assert nodes["InfraValidator"].exec_properties["split"] == "images"
+
+
+def test_the_pushed_ensemble_is_run_only_if_it_is_compared_with(images, tmp_path):
+    pipeline = (
+        Pipeline("c", root=tmp_path)
+        .from_images(images, max_pixels=100, allow_private=True)
+        .with_ensemble(ENSEMBLE, {"blip": tmp_path, "clip": "owner/name"})
+        .infer_images({"captions": "rank"})
+        .evaluate_captions({"clip_score": {"min": 0.1}})
+        .push_to()
+    )
+    nodes = {node.id: node for node in pipeline.build().components}
+    assert "PushedBulkInferrer" not in nodes
+    source = nodes["ExampleGen"].exec_properties["source"]
+    assert '"allow_private": true' in source
+    assert '"max_pixels": 100' in source
+
+
+@pytest.mark.parametrize(
+    ("build", "advice"),
+    [
+        (lambda p, i: p.from_images(), "needs a folder"),
+        (lambda p, i: p.from_images(f"{i}/gone").check(), "there is no file or folder"),
+        (lambda p, i: p.from_images(i).infer_images({"c": "rank"}).check(), "with_ensemble"),
+        (lambda p, i: p.from_images(i).evaluate_captions().check(), "add .infer_images"),
+        (lambda p, i: p.from_images(i).from_csv(i), "two sources"),
+        (lambda p, i: p.from_images(i).evaluate("accuracy").check(), "add .train_per_entity"),
+        (
+            lambda p, i: p.from_images(i).with_ensemble("user_code.captions.gone", {}).check(),
+            "no function 'gone'",
+        ),
+        (
+            lambda p, i: p.from_images(i).with_ensemble("user_code.census.clean_fn", {}).check(),
+            "wrong parameters",
+        ),
+        (lambda p, i: p.from_images(i).evaluate_captions({"wit": {"min": 1}}), "wit"),
+    ],
+)
+def test_what_is_missing_is_said(images, tmp_path, build, advice):
+    with pytest.raises(BeamfleetError, match=advice):
+        build(Pipeline("c", root=tmp_path), images)
