@@ -35,7 +35,10 @@ setup(
     packages=find_namespace_packages(
         include=["pipelines*", "components*", "user_code*"], exclude=["*.__pycache__"]
     ),
-    package_data={"pipelines": ["templates/**/*", "py.typed"], "components": ["py.typed"]},
+    package_data={
+        "pipelines": ["templates/**/*", "py.typed"],
+        "components": ["py.typed", "caption_report/page/*"],
+    },
     python_requires=">=3.11,<3.14",
     install_requires=BASE,
     extras_require={

@@ -71,7 +71,8 @@ class _Reader:
             return Reject(image.uri, 1, str(error), "")
 
     def record(self, record: ImageRecord) -> Row | Reject:
-        uri = record.name or f"{self.file}#{record.number}"
+        # Within the file: a name that stands alone could be that of a file on the reader's disk.
+        uri = f"{self.file}#{record.name or record.number}"
         try:
             if record.reason:
                 raise ImageError(record.reason)

@@ -8,7 +8,8 @@ from components.ensemble.bundle import Bundle, write_bundle
 from components.ensemble.weights import ModelSource
 from components.errors import BeamfleetError
 from tests.components.ensemble.bundles import FUNCTION, write_model
-from tests.components.ensemble.hub_cache import NAME, write_cache
+from tests.components.ensemble.hub_cache import EMPTY, NAME, write_cache
+from tests.components.ensemble.hub_server import serve_hub
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
@@ -19,8 +20,15 @@ COMMIT, OLDER = "c" * 40, "0" * 40
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and a hub that refuses connections."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    ask_at("http://127.0.0.1:9", monkeypatch)
     return tmp_path / "hub"
+
+
+def ask_at(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the client ask there; it reads HF_ENDPOINT once, when it is imported."""
+    url = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", url)
 
 
 def test_what_is_nowhere_says_how_to_get_it():
@@ -59,6 +67,34 @@ def test_an_ensemble_names_the_commits_of_its_models(hub, tmp_path):
     assert origins == [(NAME, COMMIT), (str(tmp_path / "two"), "")]
     assert not list((tmp_path / "bundle").rglob("*.bin"))
     assert not any(path.is_symlink() for path in (tmp_path / "bundle").rglob("*"))
+
+
+def test_weights_are_fetched_from_the_hub_without_their_pickles(hub, monkeypatch):
+    files = {
+        "model.safetensors": EMPTY,
+        "config.json": b"{}",
+        "pytorch_model.bin": b"x",
+        "x.py": b"",
+    }
+    with serve_hub(COMMIT, files) as (endpoint, sent):
+        ask_at(endpoint, monkeypatch)
+        source = ModelSource.parse(NAME).pinned()
+        assert (source.revision, sent) == (COMMIT, [])  # a driver fetches nothing
+        weights = source.fetched()
+        assert weights.files == ("config.json", "model.safetensors")
+        assert (weights.folder / "model.safetensors").read_bytes() == EMPTY
+        assert sorted(sent) == ["config.json", "model.safetensors"]
+    assert source.fetched() == weights  # the hub is gone, the cache is not
+
+
+def test_a_model_that_the_hub_does_not_know_is_said_in_a_line(monkeypatch):
+    with serve_hub(COMMIT, {}) as (endpoint, _):
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+        with pytest.raises(
+            BeamfleetError, match=r"cannot be fetched \(RepositoryNotFoundError"
+        ) as e:
+            ModelSource.parse("some-lab/nothing").fetched()
+    assert "\n" not in str(e.value)
 
 
 def test_a_branch_is_resolved_as_well(hub):

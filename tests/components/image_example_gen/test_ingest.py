@@ -241,7 +241,7 @@ def test_tfrecord_files(tmp_path, name):
     assert [(row["image_uri"], row["reference"]) for row in rows(tmp_path / "out")] == [
         (str(folder / "0000.png"), None),
         (str(folder / "0001.png"), None),
-        ("one.png", "a flag"),
+        (f"{path}#one.png", "a flag"),
         (f"{path}#2", None),
         (f"{path}#6", "another"),
     ]
