@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import BeamfleetError
+from components.native import shield_triton
 
 _DATA_SUFFIXES = frozenset({".py", ".json", ".toml", ".yaml", ".yml", ".txt", ".csv", ".sql"})
 _MOST_DATA_BYTES = 1 << 20
@@ -18,7 +19,7 @@ _OWN = Path(__file__).parent
 # The same function makes another model with another version of these.
 _LIBRARIES = (
     "beamfleet", "numpy", "pandas", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "keras",
-    "tensorflow",
+    "tensorflow", "torch", "transformers", "tokenizers", "safetensors", "pillow", "onnxruntime",
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ def load_function(dotted_path: str) -> Callable[..., Any]:
         raise BeamfleetError(
             f"{dotted_path!r} is not a dotted path; write it as 'user_code.census.train_fn'"
         )
+    shield_triton()  # a user's module may import PyTorch, and TFX has imported TensorFlow
     try:
         module = importlib.import_module(module_name)
     except Exception as error:

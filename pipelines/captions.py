@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipelines.checks import check_installed
 from pipelines.pipeline import Pipeline
 from user_code.captions import HPARAMS, SLICES, THRESHOLDS
 
@@ -15,6 +16,7 @@ def pipeline(
     clip: str | None = None,
 ) -> Pipeline:
     """Wires the captions pipeline; without `images` it captions scenes that come with it."""
+    check_installed("captions", "torch", "transformers", "PIL", "sacrebleu")
     models = {
         "blip": blip or DATA / "captions" / "blip",
         "clip": clip or DATA / "captions" / "clip",

@@ -60,6 +60,19 @@ _ADVICE = {
 }
 
 
+def check_installed(extra: str, *modules: str) -> None:
+    """The packages of an extra are there; nothing is imported.
+
+    Raises:
+      BeamfleetError: says how to install them.
+    """
+    if missing := [name for name in modules if importlib.util.find_spec(name) is None]:
+        raise BeamfleetError(
+            f"{', '.join(missing)} cannot be found: install with `make run PIPELINE={extra}`, or "
+            f"`pip install 'beamfleet[{extra}]'`"
+        )
+
+
 def check_inputs(name: str, recorded: Mapping[type[Step], Step]) -> None:
     """Every step finds what it needs, wherever in the chain it was called.
 

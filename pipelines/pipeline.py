@@ -226,7 +226,7 @@ class Pipeline:
         """Takes several models as one, to be evaluated, served and pushed like any model.
 
         Args:
-          ensemble_fn: Dotted path of `ensemble_fn(models, hparams) -> Ensemble` (or ABTest); it is
+          ensemble_fn: Dotted path of `ensemble_fn(models, hparams) -> Ensemble`; it is
             given the folder of each model.
           models: Name -> folder, or name on a hub (`owner/name@revision`).
           hparams: Passed on; JSON values.

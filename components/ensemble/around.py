@@ -6,6 +6,8 @@ from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler
 
+from components.native import shield_triton
+
 
 class HandlerAround(ModelHandler[Any, Any, Any]):
     """Answers as the inner handler does to whatever Beam asks besides inference."""
@@ -15,6 +17,7 @@ class HandlerAround(ModelHandler[Any, Any, Any]):
         self._inner = inner
 
     def load_model(self) -> Any:
+        shield_triton()  # the model may need PyTorch, and TFX has imported TensorFlow
         return self._inner.load_model()
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:

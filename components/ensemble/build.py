@@ -6,7 +6,6 @@ from typing import Any
 from components.ensemble.declaration import DeclaredStage
 from components.ensemble.graph import Ensemble
 from components.errors import BeamfleetError
-from components.native import shield_triton
 from components.user_function import described, load_function
 
 
@@ -18,7 +17,6 @@ def build_ensemble(
     Raises:
       BeamfleetError: it cannot be found, fails, or builds something else.
     """
-    shield_triton()  # the models are often PyTorch's, and TFX has imported TensorFlow
     function = load_function(ensemble_fn)
     try:
         built = function(dict(models), dict(hparams))

@@ -29,10 +29,10 @@ class LiveHandler(HandlerAround):
     The new version is loaded beside the old one, so there must be room for both, and replaces it
     when it is whole. A batch is predicted by one version; the old one is freed with its last batch.
     A version that cannot be loaded leaves the old one in place, also in a worker that starts then:
-    it is logged once and tried again later. Each result is a PredictionResult whose `model_id` names the folder of the version.
-    Versions do not go backwards in a worker, unless the directory is rolled back. Stages follow
-    the directory each on its own: a record may have a caption of version 1 and a rank of version 2,
-    and says so.
+    it is logged once and tried again later. Each result is a PredictionResult whose `model_id`
+    names the folder of the version. Versions do not go backwards in a worker, unless the directory
+    is rolled back. Stages follow the directory each on its own: a record may have a caption of
+    version 1 and a rank of version 2, and says so.
 
     Beam's own update (`watch_model_pattern`, a side input) is not used: it loads between two
     batches, so that the stream stands still meanwhile; a version that cannot be loaded fails the
@@ -40,7 +40,7 @@ class LiveHandler(HandlerAround):
     pushed version is a folder that is whole when the pointer names it.
 
     Example:
-        spotter = LiveHandler("/pushed/cats", lambda path: OnnxModelHandlerNumpy(f"{path}/cat.onnx"))
+        spotter = LiveHandler("/pushed/cats", lambda path: OnnxModelHandlerNumpy(f"{path}/c.onnx"))
         Stage("cat", spotter, inputs="image")    # a whole pushed ensemble: see `live_ensemble`
     """
 

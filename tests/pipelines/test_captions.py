@@ -1,5 +1,7 @@
 """The captions pipeline: its wiring, and what is refused before anything heavy is imported."""
 
+import importlib.util
+
 import pytest
 from PIL import Image
 
@@ -61,6 +63,15 @@ def test_the_pushed_ensemble_is_run_only_if_it_is_compared_with(images, tmp_path
     source = nodes["ExampleGen"].exec_properties["source"]
     assert '"allow_private": true' in source
     assert '"max_pixels": 100' in source
+
+
+def test_without_pytorch_it_is_said_how_to_install_it(images, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else found(name)
+    )
+    with pytest.raises(BeamfleetError, match=r"torch cannot be found.*PIPELINE=captions"):
+        captions.pipeline(images=[images])
 
 
 @pytest.mark.parametrize(

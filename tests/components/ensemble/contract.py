@@ -41,7 +41,7 @@ def check_stage(
     records = [Record(f"good {n}", row) for n, row in enumerate(rows)]
     for n, value in enumerate(bad):
         row = value if isinstance(stage.inputs, dict) else {"x": value}
-        records.insert((n * 7 + 3) % len(records), Record(f"bad {n}", row))
+        records.insert((n * 7 + 3) % (len(records) + 1), Record(f"bad {n}", row))
     results = run(RunEnsemble(Ensemble(stage)), records)
     assert Counter(r.key for r in results) == Counter(r.key for r in records)
     dead = [r for r in results if r.failure]
