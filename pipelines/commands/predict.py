@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import BeamfleetError
+from components.files import exists
 from pipelines.pushed import pushed_directory, version_path
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ def main(arguments: argparse.Namespace) -> int:
     if not file.is_file():
         raise BeamfleetError(f"there is no file {file}")
     store = version_path(directory, arguments.version)
+    if exists(f"{store}/ensemble.json"):
+        raise BeamfleetError(
+            f"{store} is an ensemble, which predicts no rows of a file: ask it with "
+            f"`beamfleet serve {arguments.models}`, or run its pipeline on other images"
+        )
     # Imported once the arguments are known to be good: pandas and scikit-learn take seconds.
     from components.entity_models.predict import predict
     from components.entity_models.read_rows import read_rows

@@ -6,6 +6,7 @@ import pytest
 
 from components.pusher.versions import PushedVersions
 from pipelines import cli
+from tests.components.ensemble.bundles import make_bundle
 from tests.components.entity_models.stores import SPEC, rows, train, write
 
 HEADER = "place, word, count, size\n"
@@ -52,3 +53,12 @@ def test_rows_that_cannot_be_read_are_named_and_the_status_says_so(pushed, tmp_p
     code, lines, said = predict(pushed, tmp_path, capfd, HEADER + "1.0, a, 1, 2\n1, a, one, 2\n")
     assert (code, len(lines)) == (1, 1)
     assert "rows.csv line 3 cannot be read: column 'count': 'one' is not of type int64" in said
+
+
+def test_an_ensemble_says_what_to_do_instead(tmp_path, capfd):
+    uri = make_bundle(tmp_path / "bundle", 2.0)
+    PushedVersions(str(tmp_path / "pushed")).push(uri, "a", 0, keep=5)
+    code, _, said = predict(str(tmp_path / "pushed"), tmp_path, capfd, "x\n1\n")
+    assert code == 1
+    assert "is an ensemble" in said
+    assert "beamfleet serve" in said
