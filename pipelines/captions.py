@@ -31,7 +31,7 @@ def pipeline(
         .infer_images({"captions": "rank"})
         .evaluate_captions(THRESHOLDS, SLICES)
         .report_captions()
-        .infra_validate(max_startup_s=60, max_p99_ms=10_000)
+        .infra_validate()
         .push_to()
         .cache()
     )

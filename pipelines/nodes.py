@@ -1,7 +1,7 @@
 """Makes TFX nodes from recorded steps. Imports TFX: only `Pipeline.build` imports this module."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +211,7 @@ def _infra_validate(graph: _Graph, step: steps.InfraValidate) -> None:
     node = InfraValidator(
         model=graph.channels["model"],
         examples=graph.channels["examples"],
-        split="images" if steps.ReadImages in graph.steps else "eval",
-        **asdict(step.gates),
+        **step.limits,
     )
     graph.add(node, "InfraValidator", infra_blessing="blessing")
 

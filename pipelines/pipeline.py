@@ -271,22 +271,31 @@ class Pipeline:
 
     def infra_validate(
         self,
-        max_startup_s: float = Gates.max_startup_s,
-        max_p99_ms: float = Gates.max_p99_ms,
+        max_startup_s: float | None = None,
+        max_p99_ms: float | None = None,
         *,
-        max_rss_mb: float | None = Gates.max_rss_mb,
-        requests: int = Gates.requests,
+        max_rss_mb: float | None = None,
+        requests: int | None = None,
     ) -> "Pipeline":
         """Serves the models in a fresh process and measures it; see InfraValidator.
+
+        What is None is as `components.infra_validator.report.Gates` says, for an ensemble as
+        ENSEMBLE_GATES.
 
         Args:
           max_startup_s: Limit from the start of loading to ready, seconds.
           max_p99_ms: Limit of the 99th percentile of request times, milliseconds.
-          max_rss_mb: Limit of the server's resident memory, 1,000,000 bytes.
+          max_rss_mb: Limit of the server's resident memory, 1,000,000 bytes; None for no limit.
           requests: How many requests to time.
         """
-        gates = Gates(float(max_startup_s), float(max_p99_ms), max_rss_mb, requests)
-        return self._record(steps.InfraValidate(gates))
+        limits = _given(
+            max_startup_s=max_startup_s,
+            max_p99_ms=max_p99_ms,
+            max_rss_mb=max_rss_mb,
+            requests=requests,
+        )
+        Gates(**limits)  # refuses nonsense
+        return self._record(steps.InfraValidate(limits))
 
     def push_to(self, directory: PathLike | None = None, *, keep: int = 5) -> "Pipeline":
         """Pushes what was blessed as a numbered version; default directory: `<root>/pushed`."""

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from components.entity_trainer.config import TrainConfig
 from components.example_gen.source import PAYLOADS, IngestConfig, Source
-from components.infra_validator.report import Gates
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,8 @@ class InfraValidate:
     """`infra_validate`."""
 
     payloads: ClassVar[tuple[str, ...]] = ("parquet",)
-    gates: Gates
+    limits: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Of Gates, those that were set."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,10 @@ def test_the_order_of_calls_does_not_matter(rows):
         (lambda p, rows: p.from_csv(rows).evaluate(), "add .train_per_entity(...)"),
         (lambda p, rows: p.from_csv(rows).infra_validate(), "add .train_per_entity(...)"),
         (lambda p, rows: p.from_csv(rows).push_to("x"), "push_to() needs models"),
-        (lambda p, rows: p.from_csv(rows).bulk_infer(from_csv(rows)), "bulk_infer() needs entity models"),
+        (
+            lambda p, rows: p.from_csv(rows).bulk_infer(from_csv(rows)),
+            "bulk_infer() needs entity models",
+        ),
     ],
 )
 def test_a_missing_step_is_named(rows, build, advice):
