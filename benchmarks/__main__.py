@@ -30,8 +30,10 @@ def main() -> None:
 
 
 def _run(name: str, *options: str) -> str:
-    command = [sys.executable, str(HERE / f"{name}.py"), *options]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    command = [sys.executable, "-m", f"benchmarks.{name}", *options]
+    return subprocess.run(
+        command, check=True, cwd=HERE.parent, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 if __name__ == "__main__":

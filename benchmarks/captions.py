@@ -22,6 +22,7 @@ On a GPU ours and the limits compute in bfloat16, the other two in float32, as t
 """
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from benchmarks._caption_sides import Job, Work
 
 ROOT = Path(__file__).resolve().parent.parent
+MODELS = ROOT / "data" / "captions"
 ROUNDS = 3
 SIDES = ("ours", "limit", "limit_best", "reference", "beam_example")
 MEMORY = "memory"
@@ -106,7 +108,7 @@ def run_memory(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     runs = {count: _run_side("ours", job, count) for count in MEMORY_IMAGES}
     few, many = (runs[count]["peak_mb"] for count in MEMORY_IMAGES)
     peaks = {f"peak_mb_of_{count}": run["peak_mb"] for count, run in runs.items()}
-    return {**peaks, "growth": round(many / few, 3)}
+    return {**peaks, "growth": round(many / few, 3), "growth_mb": round(many - few, 1)}
 
 
 def _medians(runs: Sequence[Figures]) -> Figures:
@@ -191,13 +193,9 @@ def _measure(arguments: argparse.Namespace) -> Figures:
 
 
 def _side(name: str, job: "Job") -> "Work":
-    if name in ("reference", "beam_example"):
-        from benchmarks import _caption_peers as peers
-
-        return {"reference": peers.reference, "beam_example": peers.beam_example}[name](job)
-    from benchmarks import _caption_sides as sides
-
-    return {"ours": sides.ours, "limit": sides.limit, "limit_best": sides.limit_best}[name](job)
+    file = "_caption_peers" if name in ("reference", "beam_example") else "_caption_sides"
+    work: Work = getattr(importlib.import_module(f"benchmarks.{file}"), name)(job)
+    return work
 
 
 def _tokens(side: str, job: "Job") -> float:
@@ -241,12 +239,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, help="other than those of the case")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
-    parser.add_argument(
-        "--models",
-        type=Path,
-        default=ROOT / "data" / "captions",
-        help="blip/ and clip/ of the case cpu-tiny",
-    )
+    parser.add_argument("--models", type=Path, default=MODELS, help="blip/ and clip/ of cpu-tiny")
     parser.add_argument("--json", action="store_true", help="say nothing but the result")
     parser.add_argument("--child", choices=("make", *SIDES), help=argparse.SUPPRESS)
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from components.ensemble.graph import Ensemble
 
-HPARAMS: Mapping[str, Any] = {"num_captions": 5, "max_length": 30}
-"""Captions of an image, and tokens of a caption; see BlipCaptioner."""
+HPARAMS: Mapping[str, Any] = {"num_captions": 5, "max_length": 30, "batch_size": 32}
+"""Captions of an image, tokens of a caption, images of a pass; see BlipCaptioner."""
 
 THRESHOLDS: Mapping[str, Mapping[str, float]] = {
     "exact_match": {"min": 0.85, "max_drop": 0.02},

@@ -28,13 +28,18 @@ class ReadImages(beam.PTransform):
         self._max_pixels = max_pixels
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        refused = [_record(path).failed(STAGE, reason) for path, reason in self._found.refused]
-        read = (
+        # One list of both kinds: to flatten two would keep all pixels in memory at once.
+        listed = [*((uri, "") for uri in self._found.uris), *self._found.refused]
+        return (
             pipeline
-            | "ListImages" >> beam.Create(self._found.uris, reshuffle=True)
-            | "ReadImages" >> beam.Map(read_image, self._limits, self._max_pixels)
+            | "ListImages" >> beam.Create(listed, reshuffle=True)
+            | "ReadImages" >> beam.Map(_read_or_refuse, self._limits, self._max_pixels)
         )
-        return (read, pipeline | "ListRefused" >> beam.Create(refused)) | beam.Flatten()
+
+
+def _read_or_refuse(listed: tuple[str, str], limits: FetchLimits, max_pixels: int) -> Record:
+    uri, refused = listed
+    return _record(uri).failed(STAGE, refused) if refused else read_image(uri, limits, max_pixels)
 
 
 def read_image(uri: str, limits: FetchLimits, max_pixels: int = MAX_PIXELS) -> Record:
