@@ -66,9 +66,9 @@ class Case:
 
 CASES = {
     "cpu": Case(16, 8, 8, (10, 50)),
-    "cpu-tiny": Case(10_000, 8, 32, (1, 30), is_tiny=True),
+    "cpu-tiny": Case(10_000, 32, 32, (1, 30), is_tiny=True),
     "gpu": Case(2_000, 64, 64, (10, 50), on_gpu=True),
-    MEMORY: Case(max(MEMORY_IMAGES), 8, 32, (1, 30), is_tiny=True),
+    MEMORY: Case(max(MEMORY_IMAGES), 32, 32, (1, 30), is_tiny=True),
 }
 
 
