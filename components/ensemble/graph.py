@@ -65,15 +65,27 @@ class Ensemble:
         )
 
     Raises:
-      BeamfleetError: no stage, two of one name, or a stage that reads what comes later.
+      BeamfleetError: no stage, two of one name, a stage that reads what comes later, or a budget
+        of nothing.
     """
 
-    def __init__(self, *stages: Stage) -> None:
+    def __init__(self, *stages: Stage, memory_mb: float | None = None) -> None:
+        """Takes the stages, and how much of a GPU's memory they may take together.
+
+        Args:
+          stages: in the order in which they run.
+          memory_mb: for weights and batches of all stages in a worker process, of PyTorch on a GPU
+            (elsewhere it changes nothing). A batch that goes beyond it is halved, a model is an
+            error. None is all of the GPU.
+        """
+        if memory_mb is not None and memory_mb <= 0:
+            raise BeamfleetError(f"memory_mb must be more than 0, got {memory_mb}")
         if not stages:
             raise BeamfleetError("an ensemble needs at least one stage")
         for place, stage in enumerate(stages):
             _check(stage, stages[:place], stages[place:])
         self.stages = stages
+        self.memory_mb = memory_mb
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -5,18 +5,20 @@ TensorFlow. These load safetensors from a local folder, and nothing that holds c
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from components.ensemble.rows import rows_of
+from components.errors import BeamfleetError
 from components.native import shield_triton
 
 if TYPE_CHECKING:
     from transformers import Pipeline, PreTrainedModel
 
-_SAFE = {"use_safetensors": True, "local_files_only": True}
+_SAFE = {"model_kwargs": {"use_safetensors": True}, "trust_remote_code": False}
 
 
 class PipelineHandler(ModelHandler[Any, PredictionResult, "Pipeline"]):
@@ -34,17 +36,23 @@ class PipelineHandler(ModelHandler[Any, PredictionResult, "Pipeline"]):
         Args:
           task: as in `transformers.pipeline`.
           model: folder of model and tokenizer or processor.
-          options: more arguments of `transformers.pipeline`.
+          options: more arguments of `transformers.pipeline`, `device` for one; its default is the
+            GPU if there is one.
           batching: as in Beam's ModelHandler, `max_batch_size` for one.
         """
         super().__init__(**batching)
         self._task, self._model, self._options = task, model, dict(options or {})
 
     def load_model(self) -> "Pipeline":
+        """Reads the folder.
+
+        Raises:
+          BeamfleetError: it is none.
+        """
         shield_triton()
         from transformers import pipeline
 
-        return pipeline(self._task, model=self._model, model_kwargs=_SAFE, **self._options)
+        return pipeline(self._task, _folder(self._model), **{**self._options, **_SAFE})
 
     def run_inference(
         self,
@@ -91,11 +99,17 @@ class PretrainedHandler(ModelHandler[Mapping[str, Any], PredictionResult, "PreTr
         self._class, self._model = model_class, model
 
     def load_model(self) -> "PreTrainedModel":
+        """Reads the folder.
+
+        Raises:
+          BeamfleetError: it is none.
+        """
         shield_triton()
         import torch
         import transformers
 
-        loaded = getattr(transformers, self._class).from_pretrained(self._model, **_SAFE)
+        found = getattr(transformers, self._class)
+        loaded = found.from_pretrained(_folder(self._model), use_safetensors=True)
         return loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     def run_inference(
@@ -121,6 +135,12 @@ class PretrainedHandler(ModelHandler[Mapping[str, Any], PredictionResult, "PreTr
 
     def get_metrics_namespace(self) -> str:
         return "beamfleet_pretrained"
+
+
+def _folder(model: str) -> str:
+    if not Path(model).is_dir():  # or it would be looked for on the hub
+        raise BeamfleetError(f"{model} is no folder; give one with the model's files")
+    return model
 
 
 def _as_input(example: Any) -> Any:

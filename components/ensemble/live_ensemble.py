@@ -24,8 +24,9 @@ def live_ensemble(directory: str, poll_s: float = 10.0) -> Ensemble:
     Raises:
       BeamfleetError: nothing was pushed yet, or the current version is broken.
     """
-    stages = Bundle(current_version(directory).path).ensemble().stages
-    return Ensemble(*(_live(directory, stage, poll_s) for stage in stages))
+    now = Bundle(current_version(directory).path).ensemble()
+    stages = [_live(directory, stage, poll_s) for stage in now.stages]
+    return Ensemble(*stages, memory_mb=now.memory_mb)
 
 
 def _live(directory: str, stage: Stage, poll_s: float) -> Stage:

@@ -1,4 +1,4 @@
-"""What to do when a device has no memory left."""
+"""What a device has of memory, and what to do when none is left."""
 
 import gc
 import re
@@ -16,6 +16,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ in _TYPES:
         return True
     return bool(_WORDS.search(str(error)))
+
+
+def limit_gpu_memory(megabytes: float) -> None:
+    """Lets torch take so much of the GPU in this process, for weights and batches of all models.
+
+    Beyond it torch says that it is out of memory. Does nothing without torch or without a GPU.
+    """
+    try:
+        import torch
+    except ImportError:
+        return
+    if torch.cuda.is_available():
+        total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, megabytes * 1e6 / total))
 
 
 def free_memory() -> None:

@@ -22,7 +22,7 @@ class RunEnsemble(beam.PTransform):
         for stage in self._ensemble.stages:
             arguments = dict(stage.inference_args) if stage.inference_args else None
             records = records | f"Predict[{stage.name}]" >> RunInference(
-                StageHandler(stage), inference_args=arguments
+                StageHandler(stage, self._ensemble.memory_mb), inference_args=arguments
             )
         return records
 

@@ -10,7 +10,7 @@ from apache_beam.ml.inference.base import PredictionResult
 
 from components.ensemble.around import HandlerAround
 from components.ensemble.graph import Stage
-from components.ensemble.memory import free_memory, is_out_of_memory
+from components.ensemble.memory import free_memory, is_out_of_memory, limit_gpu_memory
 from components.ensemble.predict import predict
 from components.ensemble.record import Record
 from components.ensemble.rows import RowsError
@@ -28,9 +28,30 @@ class StageHandler(HandlerAround):
     agree by chance. A batch that does not fit the memory is halved, counted and logged.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, memory_mb: float | None = None) -> None:
+        """Takes the stage, and the budget of its ensemble."""
         super().__init__(stage.handler)
-        self._stage = stage
+        self._stage, self._memory_mb = stage, memory_mb
+
+    def load_model(self) -> Any:
+        """Loads the handler's model.
+
+        Raises:
+          BeamfleetError: it does not fit the memory, or the ensemble's share of it.
+          Exception: whatever else the handler raises.
+        """
+        if self._memory_mb is not None:
+            limit_gpu_memory(self._memory_mb)
+        try:
+            return super().load_model()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            budget = f" of {self._memory_mb:g} MB" if self._memory_mb is not None else ""
+            raise BeamfleetError(
+                f"stage {self._stage.name}: its model does not fit the memory{budget} beside those "
+                f"of the other stages; give it more, or take smaller models ({error})"
+            ) from error
 
     def run_inference(
         self,

@@ -1,0 +1,3 @@
+from components.native import shield_triton
+
+shield_triton()  # tests of one process import TensorFlow and transformers

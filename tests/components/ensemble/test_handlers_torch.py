@@ -13,6 +13,7 @@ from apache_beam.ml.inference.pytorch_inference import (
 from torch import nn
 
 from components.ensemble.graph import Stage
+from components.ensemble.memory import limit_gpu_memory
 from components.ensemble.record import Record
 from components.ensemble.stage_handler import StageHandler
 from tests.components.ensemble.contract import check_stage, numbers, run
@@ -35,6 +36,7 @@ class Net(nn.Module):
             "pair": [y, -y],
             "dict": {"y": y, "deep": {"x": x, "y": y}},
             "first": y[:1],
+            "four": y.sum(0).expand(4, 3),
             "sum": y.sum(),
         }[self.gives]
 
@@ -123,6 +125,7 @@ def test_mappings_in_mappings_are_cut_into_rows(saved):
         (Net, "layers", "output['layers'] is a tuple of 3"),
         (Net, "pair", "output is a list of 2"),
         (Net, "sum", "output is a Tensor of shape ()"),
+        (Net, "four", "output is a Tensor of shape (4, 3)"),  # as many as half of eight examples
         (Long, "tensor", "output is a Tensor of shape (5, 3)"),
     ],
 )
@@ -158,6 +161,15 @@ def test_out_of_memory_of_torch_halves_the_batch(saved, caplog):
     said = [r.getMessage() for r in caplog.records if "does not fit" in r.getMessage()]
     assert len(said) == 7  # one of 16, two of 8, four of 4
     assert said[0] == "stage y: a batch of 16 does not fit the memory"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_budget_is_kept_on_a_gpu():
+    limit_gpu_memory(500)
+    with pytest.raises(torch.OutOfMemoryError):
+        torch.empty(600_000_000, dtype=torch.uint8, device="cuda")
+    torch.empty(400_000_000, dtype=torch.uint8, device="cuda")
+    torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 def test_onnx(saved, tmp_path):

@@ -64,7 +64,8 @@ def test_a_batch_is_of_one_version_and_keeps_it_as_long_as_it_runs(directory):
 
     found = names(handler, model, [1, swap, 3])
     assert {(name, path) for name, _, path in found} == {("first", f"{directory}/1")}
-    assert alive == [True] and names(handler, model)[0][0] == "second"
+    assert alive == [True] and LOADED[f"{directory}/1"]() is None  # freed with its last batch
+    assert names(handler, model)[0][0] == "second"
 
 
 def test_what_cannot_be_loaded_leaves_the_old_one_and_is_tried_again(
