@@ -4,13 +4,11 @@ import json
 from typing import Any
 
 from tfx import types
-from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
-from tfx.types.artifact_utils import decode_split_names
 
 from components.bulk_inferrer.config import InferenceConfig
 from components.bulk_inferrer.infer import ServedModel, Summary, infer
-from components.examples.read import ExamplesSplit
+from components.examples.artifact import splits_of
 from components.files import write_json
 from components.pusher.versions import PushedVersions
 
@@ -32,7 +30,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             result.set_string_custom_property("skipped", reason)
             write_json(f"{result.uri}/summary.json", {"rows": 0, "skipped": reason})
             return
-        splits = [split for artifact in input_dict["examples"] for split in _splits(artifact)]
+        splits = [split for artifact in input_dict["examples"] for split in splits_of(artifact)]
         config = inference_config(exec_properties["config"])
         _record(infer(self._make_beam_pipeline, splits, model, result.uri, config), result)
 
@@ -56,12 +54,6 @@ def _model(
         return None
     version = PushedVersions(exec_properties["push_destination"]).version(number)
     return ServedModel(version.path, version.number)
-
-
-def _splits(artifact: types.Artifact) -> list[ExamplesSplit]:
-    payload = examples_utils.get_payload_format_string(artifact)
-    names = decode_split_names(artifact.split_names)
-    return [ExamplesSplit(artifact.uri, name, payload) for name in names]
 
 
 def _record(summary: Summary, result: types.Artifact) -> None:

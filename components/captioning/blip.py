@@ -16,7 +16,7 @@ from components.captioning.decoding import (
     search_captions,
     share_cross_attention,
 )
-from components.captioning.device import best_device, pixel_values, placed
+from components.captioning.device import best_device, check_finite, pixel_values, placed
 from components.captioning.noise import image_seed
 from components.errors import BeamfleetError
 from components.images.decode import Pixels
@@ -114,6 +114,7 @@ class BlipCaptioner(ModelHandler[Pixels, PredictionResult, LoadedBlip]):
         pixels = pixel_values(batch, model.processor.image_processor, model.model)
         states = model.model.vision_model(pixels).last_hidden_state
         tokens, log_probabilities = self._written(batch, states, model)
+        check_finite(log_probabilities, "BLIP")
         texts = model.processor.batch_decode(tokens, skip_special_tokens=True)
         captions = list(map(Caption, map(_tidy, texts), log_probabilities.tolist()))
         n = self._num_captions

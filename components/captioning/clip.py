@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import CLIPModel, CLIPProcessor
 
 from components.captioning.caption import Caption, ranked
-from components.captioning.device import best_device, pixel_values, placed
+from components.captioning.device import best_device, check_finite, pixel_values, placed
 from components.errors import BeamfleetError
 from components.images.decode import Pixels
 
@@ -77,6 +77,7 @@ class ClipRanker(ModelHandler[Captioned, PredictionResult, LoadedClip]):
         images = _unit(_image_features([image for image, _ in batch], model))
         places = {text: place for place, text in enumerate(texts)}
         similarities = (images @ _unit(_text_features(texts, model)).T).double().cpu()
+        check_finite(similarities, "CLIP")
         scale = model.model.logit_scale.exp().item()
         results = []
         for row, (image, captions) in zip(similarities, batch, strict=True):

@@ -41,3 +41,13 @@ def pixel_values(images: Sequence[Pixels], image_processor: Any, model: nn.Modul
     made = image_processor(list(images), return_tensors="pt", input_data_format="channels_last")
     pixels: Tensor = made.pixel_values.to(model.device, model.dtype)
     return pixels
+
+
+def check_finite(numbers: Tensor, model: str) -> None:
+    """Broken weights give captions and ranks as well, only without any meaning.
+
+    Raises:
+      BeamfleetError: a number is NaN or infinite.
+    """
+    if not numbers.isfinite().all():
+        raise BeamfleetError(f"{model} computes NaN or infinity; its weights or the image are odd")

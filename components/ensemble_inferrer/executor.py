@@ -4,13 +4,11 @@ import json
 from typing import Any
 
 from tfx import types
-from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
-from tfx.types.artifact_utils import decode_split_names
 
 from components.ensemble.bundle import Bundle
 from components.ensemble_inferrer.infer import InferredModel, Summary, infer
-from components.examples.read import ExamplesSplit
+from components.examples.artifact import splits_of
 from components.files import write_json
 from components.pusher.versions import PushedVersions
 
@@ -34,7 +32,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             return
         summary = infer(
             self._make_beam_pipeline,
-            [split for artifact in input_dict["examples"] for split in _splits(artifact)],
+            [split for artifact in input_dict["examples"] for split in splits_of(artifact)],
             model,
             result.uri,
             json.loads(exec_properties["columns"]),
@@ -54,12 +52,6 @@ def _model(
         return None
     version = PushedVersions(exec_properties["push_destination"]).version(number)
     return InferredModel(version.path, Bundle(version.path).ensemble(), version.number)
-
-
-def _splits(artifact: types.Artifact) -> list[ExamplesSplit]:
-    payload = examples_utils.get_payload_format_string(artifact)
-    names = decode_split_names(artifact.split_names)
-    return [ExamplesSplit(artifact.uri, name, payload) for name in names]
 
 
 def _record(summary: Summary, result: types.Artifact) -> None:

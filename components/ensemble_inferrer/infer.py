@@ -21,10 +21,11 @@ from components.ensemble.graph import Ensemble
 from components.ensemble.record import Record
 from components.ensemble.run import RunABTest, RunEnsemble
 from components.ensemble_inferrer import write
-from components.ensemble_inferrer.rows import DEAD_LETTERS, PREDICTIONS, Row, result_row
+from components.ensemble_inferrer.rows import DEAD_LETTERS, MADE, PREDICTIONS, Row, result_row
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit, split_files
 from components.files import move_into_place, open_file, write_json
+from components.images.examples import MADE as OF_IMAGES
 from components.images.examples import ReadImageExamples
 from components.progress import forget, tell
 
@@ -76,9 +77,12 @@ def infer(
       max_failed_share: above it the models are taken to be broken.
 
     Raises:
-      BeamfleetError: more than `max_failed_share` failed, or the counts do not agree.
+      BeamfleetError: a column of the source has the name of one of the results, more than
+        `max_failed_share` failed, or the counts do not agree.
     """
     begun = time.monotonic()
+    for split in splits:
+        _check_names(split, {*MADE, *columns, *_stages(model.ensemble)})
     write.clear(uri)
     run, copies = _run(model.ensemble)
     images_in = copies * sum(map(_rows, splits))
@@ -117,6 +121,22 @@ def _run(ensemble: Ensemble | ABTest) -> tuple[beam.PTransform, int]:
     if isinstance(ensemble, ABTest):
         return RunABTest(ensemble), 1 + len(ensemble.split.shadow)
     return RunEnsemble(ensemble), 1
+
+
+def _check_names(split: ExamplesSplit, made: set[str]) -> None:
+    """A column of the source is not replaced by one of ours without a word."""
+    with open_file(str(split_files(split)[0].path)) as file:
+        source = {*pq.read_schema(file).names} - {*OF_IMAGES.names}
+    if taken := sorted(source & made):
+        raise BeamfleetError(
+            f"{split.uri}: the source has columns {', '.join(taken)}, which the results have "
+            "themselves; rename them in the file of references"
+        )
+
+
+def _stages(ensemble: Ensemble | ABTest) -> set[str]:
+    variants = ensemble.variants.values() if isinstance(ensemble, ABTest) else (ensemble,)
+    return {stage.name for variant in variants for stage in variant.stages}
 
 
 def _row(record: Record, columns: Mapping[str, str], uri: str, images_in: int) -> Row:

@@ -11,6 +11,8 @@ from components.ensemble.record import Record
 
 PREDICTIONS = "predictions"
 DEAD_LETTERS = "dead_letters"
+MADE = ("variant", "width", "height", "thumbnail", "versions", "stage", "reason")
+"""Columns of the results beside the source's and those of the stages."""
 THUMBNAIL_SIDE = 192
 """Pixels of the longer side."""
 _JPEG_QUALITY = 82

@@ -164,6 +164,14 @@ def test_in_a_pipeline_every_image_is_captioned_or_named(captioner, images):
     assert named == {captioner._version}
 
 
+def test_broken_weights_give_no_captions(captioner, images):
+    broken = captioner.load_model()
+    with torch.no_grad():
+        broken.model.vision_model.post_layernorm.weight[0] = torch.nan
+    with pytest.raises(BeamfleetError, match="BLIP computes NaN"):
+        captioner.run_inference(images[:2], broken)
+
+
 def test_what_loads_is_safetensors_only(folders, tmp_path):
     folder = tmp_path / "blip"
     shutil.copytree(folders["blip"], folder)

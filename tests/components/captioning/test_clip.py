@@ -80,6 +80,14 @@ def test_a_caption_that_clip_cannot_read_is_refused_not_cut_off(ranker, loaded, 
         ranker.run_inference([(images[0], [])], loaded)
 
 
+def test_broken_weights_give_no_ranks(ranker, images):
+    broken = ranker.load_model()
+    with torch.no_grad():
+        broken.model.visual_projection.weight[0] = torch.nan
+    with pytest.raises(BeamfleetError, match="CLIP computes NaN"):
+        ranker.run_inference(pairs(images), broken)
+
+
 def test_in_a_pipeline_with_blip_every_image_is_ranked_or_named(folders, images):
     ensemble = Ensemble(
         Stage("caption", BlipCaptioner(folders["blip"], 3, max_length=12), inputs="image"),

@@ -182,3 +182,15 @@ def test_too_many_failures_stop_and_say_where_the_reasons_are(examples, tmp_path
         run(examples, uri, share=0.1)
     assert not (uri / "summary.json").exists()
     assert len(rows_of(tmp_path, "result.dead_letters")) == 4
+
+
+@pytest.mark.parametrize("name", ["captions", "length", "variant", "reason"])
+def test_a_column_of_the_source_is_not_replaced_by_one_of_the_results(tmp_path, name):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.new("RGB", (9, 9), "white").save(folder / "a.png")
+    (folder / "captions.csv").write_text(f"file,caption,{name}\na.png,white,mine\n")
+    source = ImageSource((str(folder),))
+    ingest_images(pipeline, plan_images(source), source, str(tmp_path / "examples"))
+    with pytest.raises(BeamfleetError, match=f"columns {name}, which the results have"):
+        run(ExamplesSplit(str(tmp_path / "examples"), "images"), tmp_path / "result")
