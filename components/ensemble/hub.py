@@ -34,12 +34,15 @@ def snapshot(name: str, commit: str) -> Path:
       BeamfleetError: neither the hub nor the local cache has them.
     """
     try:
-        from huggingface_hub import snapshot_download
-
         _ask(name, commit)  # fails at once without a network, where a download tries for long
-        return Path(snapshot_download(name, revision=commit, allow_patterns=_FILES))
     except Exception as error:
         return _cached(name, commit, error)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, revision=commit, allow_patterns=_FILES))
+    except Exception as error:  # what it has left in the cache may be a part of the files
+        raise _not_there(name, commit, error) from error
 
 
 def _ask(name: str, revision: str) -> str:

@@ -122,3 +122,17 @@ def test_a_download_that_was_stopped_is_said(hub):
     (snapshot / "model.safetensors").unlink()
     with pytest.raises(BeamfleetError, match=r"only as pytorch_model.bin"):
         ModelSource.parse(NAME).fetched()
+
+
+def test_a_download_that_breaks_off_is_not_taken_from_the_cache(hub, monkeypatch):
+    part = write_cache(hub, COMMIT, "main")
+
+    def breaks(*_, local_files_only=False, **__):
+        if local_files_only:
+            return str(part)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("components.ensemble.hub._ask", lambda *_: COMMIT)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", breaks)
+    with pytest.raises(BeamfleetError, match="no space left"):
+        ModelSource.parse(NAME).fetched()
