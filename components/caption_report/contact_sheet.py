@@ -152,7 +152,8 @@ def _texts(block: Sequence[CaptionedImage], folder: str) -> dict[str, Any]:
 def _row(image: CaptionedImage, folder: str, version: int) -> list[Any]:
     scores = attrgetter("probability", "similarity", "log_probability")
     captions = [
-        [printable(one.text), *map(_rounded, scores(one)), one.place] for one in image.captions
+        [f"{printable(one.text)}{' ...' * one.is_cut}", *map(_rounded, scores(one)), one.place]
+        for one in image.captions
     ]
     reference = None if image.reference is None else printable(image.reference)
     return [

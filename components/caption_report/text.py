@@ -46,6 +46,7 @@ def image_lines(
     for number, caption in enumerate(shown, start=1):
         text = printable(caption.text).strip()
         stop = "" if text.endswith((".", "!", "?")) else "."
+        stop = " ..." if caption.is_cut else stop
         yield f"{number}: {text}{stop} (Caption probability: {caption.probability:.2f})"
 
 

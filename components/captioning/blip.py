@@ -116,7 +116,13 @@ class BlipCaptioner(ModelHandler[Pixels, PredictionResult, LoadedBlip]):
         tokens, log_probabilities = self._written(batch, states, model)
         check_finite(log_probabilities, "BLIP")
         texts = model.processor.batch_decode(tokens, skip_special_tokens=True)
-        captions = list(map(Caption, map(_tidy, texts), log_probabilities.tolist()))
+        is_cut = (tokens != model.model.config.text_config.sep_token_id).all(dim=1).tolist()
+        captions = [
+            Caption(_tidy(text), log_probability, is_cut=cut)
+            for text, log_probability, cut in zip(
+                texts, log_probabilities.tolist(), is_cut, strict=True
+            )
+        ]
         n = self._num_captions
         return [
             PredictionResult(image, distinct(captions[i * n : i * n + n]), self._version)

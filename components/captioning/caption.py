@@ -13,6 +13,8 @@ class Caption:
     """Natural logarithm of the probability that the captioner gives to all of its tokens."""
     times: int = 1
     """How often it was written: sampling repeats what is likely."""
+    is_cut: bool = False
+    """It has as many tokens as it may have, and no end."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class RankedCaption:
     """In the captioner's own order, by log_probability: 1 is its best."""
     times: int
     """How often the captioner wrote it."""
+    is_cut: bool = False
+    """The captioner was stopped by the greatest length."""
 
 
 def distinct(captions: Iterable[Caption]) -> tuple[Caption, ...]:
@@ -42,7 +46,8 @@ def distinct(captions: Iterable[Caption]) -> tuple[Caption, ...]:
         else:
             # A text may be cut into tokens in two ways; the likelier stands for it.
             best = max(known.log_probability, caption.log_probability)
-            found[caption.text] = Caption(caption.text, best, known.times + caption.times)
+            times, is_cut = known.times + caption.times, known.is_cut and caption.is_cut
+            found[caption.text] = Caption(caption.text, best, times, is_cut)
     return tuple(sorted(found.values(), key=lambda one: (-one.log_probability, one.text)))
 
 
@@ -52,7 +57,9 @@ def ranked(
     """Puts the captions of one image, as `distinct` gives them, in the ranker's order."""
     scored = zip(captions, similarities, probabilities, strict=True)
     found = [
-        RankedCaption(one.text, probability, similarity, one.log_probability, place, one.times)
+        RankedCaption(
+            one.text, probability, similarity, one.log_probability, place, one.times, one.is_cut
+        )
         for place, (one, similarity, probability) in enumerate(scored, start=1)
     ]
     return tuple(sorted(found, key=lambda one: (-one.probability, one.place)))

@@ -57,3 +57,9 @@ def test_nothing_from_outside_reaches_the_terminal_raw(tmp_path):
     printed = "".join(lines(tmp_path, rows, dead))
     assert printed.isprintable()
     assert r"Image: \x1b]0;owned\x07\x9b2J\r\u202e\n.png" in printed
+
+
+def test_a_caption_that_was_cut_off_has_dots_for_its_end(tmp_path):
+    cut = row("/p/1.png", "a cat wearing a")
+    cut["captions"][0]["is_cut"] = True
+    assert lines(tmp_path, [cut])[2].startswith("1: a cat wearing a ... (Caption")

@@ -19,6 +19,7 @@ from components.ensemble.graph import Ensemble, Stage
 from components.ensemble.record import Record
 from components.ensemble.run import RunEnsemble
 from components.errors import BeamfleetError
+from tests.components.captioning.conftest import DATA
 from tests.components.ensemble.handlers import COLLECTED, collect
 
 
@@ -141,6 +142,19 @@ def test_lengths_are_kept(loaded, images):
     assert tokens.shape[1] == 11  # and the start
     assert not ends[:, :6].any()
     assert ends[:, 6].any()
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+@pytest.mark.parametrize(("most", "is_cut"), [(8, True), (30, False)])
+def test_captions_that_reach_the_greatest_length_say_so(beams, most, is_cut):
+    """The model that comes with us, on scenes whose captions have nine words or more."""
+    scenes = DATA / "scenes"
+    images = [np.asarray(Image.open(scenes / f"{number:06}.png")) for number in (0, 1, 2)]
+    captioner = BlipCaptioner(
+        str(DATA / "captions" / "blip"), num_captions=2, max_length=most, num_beams=beams
+    )
+    found = captions_of(captioner, images, captioner.load_model())
+    assert {captions[0].is_cut for captions in found} == {is_cut}
 
 
 def test_a_picture_that_is_three_pixels_high_is_not_taken_for_three_channels(loaded):
