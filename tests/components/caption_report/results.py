@@ -20,6 +20,7 @@ CAPTION = pa.struct(
         ("log_probability", pa.float64()),
         ("place", pa.int32()),
         ("times", pa.int32()),
+        ("is_cut", pa.bool_()),
     ]
 )
 ROW = pa.schema(
@@ -61,6 +62,7 @@ def captions(*texts: str, best: float = 0.7) -> list[dict[str, Any]]:
             "log_probability": math.log(0.5) - place,
             "place": place + 1,
             "times": 1,
+            "is_cut": False,
         }
         for place, text in enumerate(texts)
     ]
