@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipelines.checks import check_installed
 from pipelines.pipeline import Pipeline
-from user_code.captions import HPARAMS, SLICES, THRESHOLDS
+from user_code.captions import HPARAMS, THRESHOLDS
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 
@@ -29,7 +29,7 @@ def pipeline(
         .validate_examples(on_anomaly="warn")
         .with_ensemble("user_code.captions.ensemble_fn", models, HPARAMS)
         .infer_images({"captions": "rank"})
-        .evaluate_captions(THRESHOLDS, SLICES)
+        .evaluate_captions(THRESHOLDS)
         .report_captions()
         .infra_validate()
         .push_to()

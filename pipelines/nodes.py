@@ -45,6 +45,8 @@ class _Graph:
     """Output channel by our name: examples, statistics, schema, model, ..."""
     gate: Any = None
     """The node that has to succeed before models are trained."""
+    sheet: Any = None
+    """The node that shows the captions."""
 
     def add(self, node: Any, node_id: str, **outputs: str) -> None:
         """Keeps a node; `outputs` says which of its outputs goes under which of our names."""
@@ -195,6 +197,8 @@ def _evaluate_captions(graph: _Graph, step: steps.EvaluateCaptions) -> None:
         push_destination=graph.push_directory,
         **step.options,
     )
+    if graph.sheet is not None:
+        node.add_upstream_node(graph.sheet)  # captions are worth a look even where this fails
     graph.add(node, "CaptionEvaluator", evaluation="evaluation", blessing="blessing")
 
 
@@ -203,6 +207,7 @@ def _report_captions(graph: _Graph, step: steps.ReportCaptions) -> None:
 
     node = CaptionReport(graph.channels["captions"], examples=graph.channels["examples"])
     graph.add(node, "CaptionReport")
+    graph.sheet = node
 
 
 def _infra_validate(graph: _Graph, step: steps.InfraValidate) -> None:
@@ -261,8 +266,8 @@ _ADD: Mapping[type[Step], Callable[[_Graph, Any], None]] = {
     steps.Evaluate: _evaluate,
     steps.WithEnsemble: _with_ensemble,
     steps.InferImages: _infer_images,
-    steps.EvaluateCaptions: _evaluate_captions,
     steps.ReportCaptions: _report_captions,
+    steps.EvaluateCaptions: _evaluate_captions,
     steps.InfraValidate: _infra_validate,
     steps.PushTo: _push_to,
     steps.BulkInfer: _bulk_infer,

@@ -255,7 +255,8 @@ class Pipeline:
     ) -> "Pipeline":
         """Compares the captions with the references, and blesses the ensemble or not.
 
-        The arguments are those of `components.caption_evaluator.component.CaptionEvaluator`.
+        Without `slices` each column of the source counts that has at most 20 values. The arguments
+        are those of `components.caption_evaluator.component.CaptionEvaluator`.
         """
         options = _given(
             thresholds=checks.thresholds(thresholds),

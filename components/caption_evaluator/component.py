@@ -72,7 +72,7 @@ class CaptionEvaluator(base_beam_component.BaseBeamComponent):
         inference_result: channel.BaseChannel,
         model: channel.BaseChannel,
         thresholds: Mapping[str, Mapping[str, float]] | None = None,
-        slices: Sequence[Sequence[str]] = (),
+        slices: Sequence[Sequence[str]] | None = None,
         confidence: float = 0.95,
         push_destination: str = "",
         baseline_result: channel.BaseChannel | None = None,
@@ -85,7 +85,8 @@ class CaptionEvaluator(base_beam_component.BaseBeamComponent):
           thresholds: By metric: min, the value that has to be reached; max_drop, how much worse
             than the pushed version it may be, which needs `baseline_result` where there is one.
           slices: Columns of the result that are crossed, a list a slicing. A value such as
-            "blue+red" is taken as it is.
+            "blue+red" is taken as it is. Default: each column of the source by itself, unless it
+            has more than 20 values.
           confidence: Of intervals; 1 - the level of tests.
           push_destination: Directory of the Pusher; tells what is pushed.
           baseline_result: InferenceResult of the pushed ensemble on the same images; one that was
@@ -96,7 +97,9 @@ class CaptionEvaluator(base_beam_component.BaseBeamComponent):
         """
         structures = {
             "thresholds": dict(thresholds or {}),
-            "slices": [[one] if isinstance(one, str) else list(one) for one in slices],
+            "slices": None
+            if slices is None
+            else [[one] if isinstance(one, str) else list(one) for one in slices],
         }
         config = CaptionEvaluationConfig.from_dict({**structures, "confidence": confidence})
         if config.dropping and push_destination and baseline_result is None:

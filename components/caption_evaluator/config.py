@@ -22,6 +22,8 @@ MEASURED = (
     "bleu", "bleu_counts", "clip_score", "probability", "failure",
 )  # fmt: skip
 """Columns that the evaluation makes of each image; see `score.py`."""
+MOST_VALUES = 20
+"""Of a column that is sliced by although nobody named it."""
 NEED_REFERENCE = frozenset({"exact_match", "own_order_exact_match", "oracle_exact_match", "bleu"})
 
 
@@ -32,9 +34,10 @@ class CaptionEvaluationConfig:
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     """Bounds by metric. bleu is on a scale of 0 to 100, clip_score of 0 to 2.5, the others 0 to 1;
     clip_score is that of the ensemble's own CLIP, so that no bound fits all of them."""
-    slices: tuple[tuple[str, ...], ...] = ()
+    slices: tuple[tuple[str, ...], ...] | None = None
     """Columns of the result that are crossed to one slicing each, such as ("objects", "colours").
-    A value is taken as it is: "blue+red" is a slice of its own, not part of "blue"."""
+    A value is taken as it is: "blue+red" is a slice of its own, not part of "blue". None: each
+    column of the source by itself that has at most MOST_VALUES values."""
     confidence: float = 0.95
     """Confidence of the intervals; 1 - the level of the tests."""
 
@@ -45,7 +48,7 @@ class CaptionEvaluationConfig:
             raise BeamfleetError(f"unknown metrics {unknown}; choose from {', '.join(METRICS)}")
         for metric, threshold in self.thresholds.items():
             _check_scale(metric, threshold)
-        if not all(self.slices):
+        if not all(self.slices or ()):
             raise BeamfleetError("a slicing needs at least one column; overall is always there")
         if taken := sorted(set(self.columns) & set(MEASURED)):
             raise BeamfleetError(
@@ -60,8 +63,8 @@ class CaptionEvaluationConfig:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns to slice by, sorted."""
-        return tuple(sorted({column for slicing in self.slices for column in slicing}))
+        """All columns that were named to slice by, sorted."""
+        return tuple(sorted({column for slicing in self.slices or () for column in slicing}))
 
     @property
     def dropping(self) -> tuple[str, ...]:
@@ -75,13 +78,15 @@ class CaptionEvaluationConfig:
         Raises:
           BeamfleetError: a name or a value makes no sense.
         """
-        slices = values.get("slices") or ()
+        slices = values.get("slices")
         return cls(
             thresholds={
                 metric: Threshold.from_dict(metric, bounds)
                 for metric, bounds in (values.get("thresholds") or {}).items()
             },
-            slices=tuple((s,) if isinstance(s, str) else tuple(s) for s in slices),
+            slices=None
+            if slices is None
+            else tuple((s,) if isinstance(s, str) else tuple(s) for s in slices),
             confidence=float(values.get("confidence", cls.confidence)),
         )
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.caption_evaluator.compare import Difference, exact_matches, paired, wilson
-from components.caption_evaluator.config import CaptionEvaluationConfig
+from components.caption_evaluator.config import MOST_VALUES, CaptionEvaluationConfig
 from components.caption_evaluator.gate import AgainstPushed, objections
 from components.caption_evaluator.notes import against_notes, image_notes
-from components.caption_evaluator.read import CaptionResult, read_result
+from components.caption_evaluator.read import CaptionResult, read_result, source_columns
 from components.caption_evaluator.score import bleu_signature, count, measure, score_images
 from components.caption_evaluator.slices import slice_table, variant_differences
 from components.errors import BeamfleetError
@@ -76,10 +76,13 @@ class _Evaluation:
 
     def __init__(self, task: CaptionEvaluationTask, config: CaptionEvaluationConfig) -> None:
         self._task, self._config = task, config
-        self._result = read_result(task.result_uri, config.columns)
+        columns = source_columns(task.result_uri) if config.slices is None else config.columns
+        self._result = read_result(task.result_uri, columns)
         self._images = score_images(self._result)
         self._variants = _variants(self._result)
-        there = [s for s in config.slices if not set(s) & set(self._result.missing)]
+        self._many = [c for c in columns if config.slices is None and self._has_many_values(c)]
+        asked = [(c,) for c in columns] if config.slices is None else config.slices
+        there = [s for s in asked if not set(s) & {*self._result.missing, *self._many}]
         alone = [("variant",)] if self._variants > 1 else []
         self._slicings = tuple(dict.fromkeys([*there, *alone]))
         self._baseline = read_result(task.baseline_uri, ()) if task.baseline_uri else None
@@ -117,6 +120,8 @@ class _Evaluation:
         notes = image_notes(self._images, self._unknown)
         if missing := self._result.missing:
             notes.append(f"not sliced by {', '.join(missing)}: no image has a reference or these")
+        if self._many:
+            notes.append(f"not sliced by {', '.join(self._many)}: more than {MOST_VALUES} values")
         if self._variants > 1:
             notes.append(f"{self._variants} variants were judged together")
         if self._against is not None and self._baseline is not None:
@@ -128,6 +133,9 @@ class _Evaluation:
             metrics = ", ".join(self._config.dropping)
             notes.append(f"no version is pushed, so max_drop of {metrics} was not asked for")
         return notes
+
+    def _has_many_values(self, column: str) -> bool:
+        return int(pc.count_distinct(self._result.rows.column(column)).as_py()) > MOST_VALUES
 
     @property
     def _unknown(self) -> frozenset[str]:

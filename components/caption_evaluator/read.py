@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.caption_evaluator.config import MEASURED
 from components.errors import BeamfleetError
 from components.files import exists, open_file
 
@@ -16,6 +17,8 @@ _NEEDED = {
     PREDICTIONS: ("image_uri", "variant", "captions", "versions"),
     DEAD_LETTERS: ("image_uri", "stage", "reason"),
 }
+_OURS = (*_NEEDED[PREDICTIONS], "reference", "width", "height", "thumbnail")
+"""Columns of predictions that say nothing of what is in an image."""
 _OF_CAPTION = {
     "text": pa.types.is_string,
     "probability": pa.types.is_floating,
@@ -78,6 +81,17 @@ def read_result(uri: str, slice_columns: Sequence[str]) -> CaptionResult:
     return CaptionResult(uri, rows, dead, missing, summary)
 
 
+def source_columns(uri: str) -> tuple[str, ...]:
+    """Columns of words or whole numbers that the source gave its images, sorted."""
+    kinds = {}
+    for path in _paths(uri, PREDICTIONS)[:1]:
+        with open_file(path) as file:
+            kinds = {field.name: field.type for field in pq.read_schema(file)}
+    return tuple(
+        sorted(n for n, kind in kinds.items() if n not in {*_OURS, *MEASURED} and _is_word(kind))
+    )
+
+
 def _read_summary(uri: str) -> dict[str, Any]:
     path = f"{uri}/summary.json"
     if not exists(path):
@@ -131,9 +145,13 @@ def _empty(names: Sequence[str]) -> pa.Table:
     return pa.table({name: pa.nulls(0, kind) for name, kind in kinds.items()})
 
 
-def _check_words(uri: str, column: str, kind: pa.DataType) -> None:
+def _is_word(kind: pa.DataType) -> bool:
     tests = (pa.types.is_string, pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)
-    if not any(test(kind) for test in tests):
+    return any(test(kind) for test in tests)
+
+
+def _check_words(uri: str, column: str, kind: pa.DataType) -> None:
+    if not _is_word(kind):
         raise BeamfleetError(
             f"{uri}: the column {column!r} is {kind}; expected words or whole numbers"
         )

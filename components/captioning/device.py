@@ -33,6 +33,11 @@ def pixel_values(images: Sequence[Pixels], image_processor: Any, model: nn.Modul
       BeamfleetError: an image is not (height, width, 3) uint8, or has no pixel.
     """
     for image in images:
+        if not isinstance(image, np.ndarray):
+            raise BeamfleetError(
+                f"an image is {type(image).__name__}, expected (height, width, 3) uint8, an array as "
+                "components.images.decode.decode(content) makes it of a file's bytes"
+            )
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise BeamfleetError(
                 f"an image is {image.shape} {image.dtype}, expected (height, width, 3) uint8"

@@ -14,6 +14,7 @@ from components.ensemble.around import HandlerAround
 from components.ensemble.memory import free_memory
 from components.ensemble.predict import predict
 from components.errors import BeamfleetError
+from components.files import exists
 from components.pusher.versions import PushedVersions, Version
 
 LOG = logging.getLogger(__name__)
@@ -201,9 +202,11 @@ def current_version(directory: str) -> Version:
     """
     version = PushedVersions(directory).current()
     if version is None:
-        raise BeamfleetError(
-            f"nothing was pushed to {directory} yet; push a version, then start the stream"
-        )
+        pushed = f"{directory.rstrip('/')}/pushed"
+        advice = "push a version, then start the stream"
+        if exists(f"{pushed}/CURRENT"):
+            advice = f"that is a root of runs, which push to {pushed}: name this one"
+        raise BeamfleetError(f"nothing was pushed to {directory} yet; {advice}")
     return version
 
 

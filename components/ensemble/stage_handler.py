@@ -2,7 +2,9 @@
 
 import logging
 import sys
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from apache_beam.metrics import Metrics
@@ -43,7 +45,7 @@ class StageHandler(HandlerAround):
         if self._memory_mb is not None:
             limit_gpu_memory(self._memory_mb)
         try:
-            return super().load_model()
+            return _referable(super().load_model())
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -103,6 +105,7 @@ class StageHandler(HandlerAround):
     def _results(
         self, batch: Sequence[Record], model: Any, arguments: Mapping[str, Any] | None
     ) -> list[Any]:
+        model = model.model if isinstance(model, _Held) else model
         return predict(self._inner, [self.example_of(one) for one in batch], model, arguments)
 
     def _with_result(self, record: Record, result: Any) -> Record:
@@ -116,6 +119,23 @@ class StageHandler(HandlerAround):
         free_memory()
 
 
+@dataclass
+class _Held:
+    """A model to which no weak reference can be kept: Beam keeps one to whatever is loaded."""
+
+    model: Any
+
+
+def _referable(model: Any) -> Any:
+    """The model, held where it is a dict, a tuple, None and the like."""
+    try:
+        weakref.ref(model)
+    except TypeError:
+        return _Held(model)
+    return model
+
+
 def _reason(error: Exception) -> str:
     said = isinstance(error, BeamfleetError)
-    return (str(error) if said else f"{type(error).__name__}: {error}")[:_REASON_CHARACTERS]
+    text = str(error) if said else f"{type(error).__name__}: {error}"
+    return text if len(text) <= _REASON_CHARACTERS else f"{text[: _REASON_CHARACTERS - 1]}…"

@@ -101,7 +101,7 @@ class LastSold(ModelHandler[str, str, Words]):
 
     def load_model(self) -> Words:
         columns = json.loads(Path(self.folder, "rows.json").read_text())
-        return Words(zip(columns["shop"], columns["sold"], strict=True))
+        return dict(zip(columns["shop"], columns["sold"], strict=True))
 
     def run_inference(self, batch: Any, model: Words, inference_args: Any = None) -> list[str]:
         if None in batch:

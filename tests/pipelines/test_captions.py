@@ -41,6 +41,7 @@ def test_all_nodes_are_wired_to_what_they_read(images, tmp_path):
         "inference_result": "BulkInferrer",
         "examples": "ExampleGen",
     }
+    assert "CaptionReport" in {node.id for node in nodes["CaptionEvaluator"].upstream_nodes}
     assert producers(nodes["Pusher"]) == {
         "model": "EnsembleImporter",
         "model_blessing": "CaptionEvaluator",

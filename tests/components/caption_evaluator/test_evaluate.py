@@ -246,8 +246,25 @@ def test_a_shadow_is_compared_paired(tmp_path: Path) -> None:
     assert found["p_value"] == pytest.approx(2 * 0.5**6)
 
 
+def test_columns_of_the_source_are_slices_unless_others_are_named(tmp_path: Path) -> None:
+    rows = [
+        image(f"{i}.png", ranked(RED), RED, objects=i % 2, room="hall", title=f"no {i}")
+        for i in range(21)
+    ]
+    uri = write_result(tmp_path / "r", rows)
+    evaluation, _, slices = run(tmp_path, uri)
+    assert list(slices) == ["overall", "objects=0", "objects=1", "room=hall"]
+    assert "not sliced by title: more than 20 values" in evaluation.notes
+    assert list(run(tmp_path, uri, slices=[["room"]])[2]) == ["overall", "room=hall"]
+
+
+def test_references_without_other_columns_are_enough(tmp_path: Path) -> None:
+    uri = write_result(tmp_path / "r", [image("1.png", ranked(RED), RED)])
+    assert list(run(tmp_path, uri)[2]) == ["overall"]
+
+
 def test_one_ensemble_has_no_variants(tmp_path: Path) -> None:
-    _, metrics, slices = run(tmp_path, mixed(tmp_path))
+    _, metrics, slices = run(tmp_path, mixed(tmp_path), slices=[])
     assert metrics["variants"] == []
     assert list(slices) == ["overall"]
 

@@ -19,8 +19,7 @@ LOADED: list[str] = []
 """Folders whose weights were loaded."""
 
 
-class Weights(dict[str, float]):
-    """A model; Beam refers to it weakly, which a plain dict does not allow."""
+Weights = dict[str, float]
 
 
 class Scale(ModelHandler[float, float, Weights]):
@@ -32,7 +31,7 @@ class Scale(ModelHandler[float, float, Weights]):
 
     def load_model(self) -> Weights:
         LOADED.append(self.folder)
-        return Weights(json.loads(Path(self.folder, "weights.json").read_text()))
+        return dict(json.loads(Path(self.folder, "weights.json").read_text()))
 
     def run_inference(
         self, batch: Sequence[float], model: Weights, inference_args: Any = None

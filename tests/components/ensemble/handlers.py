@@ -15,15 +15,15 @@ def collect(record: Record) -> None:
     COLLECTED.append(record)
 
 
-class Words(dict[Any, Any]):
-    """A model; Beam refers to it weakly, which a plain dict does not allow."""
+Words = dict[Any, Any]
+"""A model to which no weak reference can be kept, as Beam would: a stage has to see to that."""
 
 
 class Language(ModelHandler[str, PredictionResult, Words]):
     """Tells the language of a text by its articles."""
 
     def load_model(self) -> Words:
-        return Words(the="en", der="de", le="fr")
+        return {"the": "en", "der": "de", "le": "fr"}
 
     def run_inference(self, batch, model, inference_args=None):
         for text in batch:
@@ -35,7 +35,7 @@ class Sentiment(ModelHandler[tuple[str, str], int, Words]):
     """Needs the language besides."""
 
     def load_model(self) -> Words:
-        return Words({("en", "good"): 1, ("de", "gut"): 1, ("fr", "bon"): 1, ("en", "bad"): -1})
+        return {("en", "good"): 1, ("de", "gut"): 1, ("fr", "bon"): 1, ("en", "bad"): -1}
 
     def run_inference(self, batch, model, inference_args=None) -> list[int]:
         return [sum(model.get((lang, w), 0) for w in text.split()) for text, lang in batch]

@@ -141,6 +141,10 @@ def test_an_idle_thread_does_not_outlive_its_model(directory):
 def test_without_a_version_there_is_a_clear_error(tmp_path, directory):
     with pytest.raises(BeamfleetError, match=r"nothing was pushed to .*empty yet; push a version"):
         LiveHandler(str(tmp_path / "empty"), Named)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "pushed").symlink_to(directory)
+    with pytest.raises(BeamfleetError, match=r"a root of runs, which push to .*root/pushed: name"):
+        LiveHandler(str(tmp_path / "root"), Named)
     named("")(directory / "1")
     with pytest.raises(ValueError, match="Expecting property name"):
         LiveHandler(str(directory), Named).load_model()

@@ -154,3 +154,15 @@ def test_a_keyed_handler_is_refused_because_it_changes_the_order():
     around = KeyedModelHandler(Double()).with_postprocess_fn(str)
     with pytest.raises(BeamfleetError, match="give the handler within it"):
         Ensemble(Stage("y", around, inputs=("key", "x")))
+
+
+class Chatty(Double):
+    """Has much to say of what goes wrong."""
+
+    def run_inference(self, batch, model, inference_args=None):
+        raise ValueError("no " * 1_000)
+
+
+def test_a_reason_says_that_it_was_cut():
+    [record] = run(RunEnsemble(Ensemble(Stage("y", Chatty(), inputs="x"))), records([1]))
+    assert len(record.failure.reason) == 500 and record.failure.reason.endswith("…")
