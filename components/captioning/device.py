@@ -35,8 +35,8 @@ def pixel_values(images: Sequence[Pixels], image_processor: Any, model: nn.Modul
     for image in images:
         if not isinstance(image, np.ndarray):
             raise BeamfleetError(
-                f"an image is {type(image).__name__}, expected (height, width, 3) uint8, an array as "
-                "components.images.decode.decode(content) makes it of a file's bytes"
+                f"an image is {type(image).__name__}, expected (height, width, 3) uint8 pixels as "
+                "components.images.decode.decode(content) gives them"
             )
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise BeamfleetError(

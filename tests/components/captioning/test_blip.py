@@ -164,6 +164,19 @@ def test_a_picture_that_is_three_pixels_high_is_not_taken_for_three_channels(loa
     assert torch.equal(ours, theirs.pixel_values)
 
 
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (b"\xff\xd8", "an image is bytes, .*images.decode.decode"),
+        (np.zeros((3, 3), np.uint8), r"an image is \(3, 3\) uint8"),
+        (np.zeros((3, 3, 3)), r"an image is \(3, 3, 3\) float64"),
+    ],
+)
+def test_what_is_no_image_is_said(loaded, image, says):
+    with pytest.raises(BeamfleetError, match=says):
+        pixel_values([image], loaded.processor.image_processor, loaded.model)
+
+
 def test_in_a_pipeline_every_image_is_captioned_or_named(captioner, images):
     empty = np.zeros((0, 5, 3), np.uint8)
     records = [Record(str(i), {"image": image}) for i, image in enumerate([*images, empty])]
