@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipelines.checks import check_installed
+from pipelines.checks import check_installed, check_pretrained
 from pipelines.pipeline import Pipeline
 from user_code.captions import HPARAMS, THRESHOLDS
 
@@ -21,6 +21,7 @@ def pipeline(
         "blip": blip or DATA / "captions" / "blip",
         "clip": clip or DATA / "captions" / "clip",
     }
+    check_pretrained(models, blip="BlipForConditionalGeneration", clip="CLIPModel")
     return (
         Pipeline("captions", root=root)
         .from_images(*(images or [str(DATA / "scenes")]))

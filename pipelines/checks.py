@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from components.ensemble.pretrained import pretrained_config
+from components.ensemble.weights import ModelSource
 from components.entity_evaluator.config import LOWER_IS_BETTER, EvaluationConfig
 from components.errors import BeamfleetError
 from components.example_gen.source import PAYLOADS, GivenSplit
@@ -73,6 +75,25 @@ def check_installed(extra: str, *modules: str) -> None:
         )
 
 
+def check_pretrained(models: Mapping[str, str | Path], **classes: str) -> None:
+    """Folders hold models of these classes of transformers; those of a hub the node looks at.
+
+    Args:
+      models: name -> folder, or name on a hub.
+      classes: name -> class.
+
+    Raises:
+      BeamfleetError: names the model and what it is.
+    """
+    for name, model_class in classes.items():
+        try:
+            place = ModelSource.parse(str(models[name])).source
+            if Path(place).is_dir():
+                pretrained_config(place, model_class)
+        except BeamfleetError as error:
+            raise BeamfleetError(f"{name}: {error}") from None
+
+
 def check_inputs(name: str, recorded: Mapping[type[Step], Step]) -> None:
     """Every step finds what it needs, wherever in the chain it was called.
 
@@ -111,11 +132,15 @@ def check_paths(name: str, recorded: Mapping[type[Step], Step]) -> None:
     """Plain local paths exist; patterns, spans and other filesystems are looked at by the node.
 
     Raises:
-      BeamfleetError: names the path that is missing.
+      BeamfleetError: names the path, or the folder of a model, that is missing.
     """
     for path in _paths(recorded):
         if "://" not in path and not re.search(r"[*?\[{]", path) and not Path(path).exists():
             raise BeamfleetError(f"pipeline {name!r}: there is no file or folder {path}")
+    ensemble = recorded.get(steps.WithEnsemble)
+    if isinstance(ensemble, steps.WithEnsemble):
+        for place in ensemble.models.values():
+            ModelSource.parse(place)
 
 
 def check_functions(recorded: Mapping[type[Step], Step]) -> None:

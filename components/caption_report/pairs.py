@@ -13,13 +13,8 @@ from typing import Any, Protocol
 from components.caption_report.read import CaptionedImage
 from components.captioning.caption import RankedCaption
 from components.images.decode import ImageError
+from components.images.signature import EXTENSIONS, kind_of, why_not_read
 
-_SIGNATURES = (
-    (re.compile(rb"\xff\xd8\xff"), "jpg"),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "png"),
-    (re.compile(rb"GIF8[79]a"), "gif"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "webp"),
-)
 _NAME_LENGTH = 60
 TRAIN = "train"
 """Folder of all pairs: what lies beside it is not taken for data by `datasets.load_dataset`."""
@@ -49,10 +44,9 @@ class Pair:
     @property
     def extension(self) -> str:
         """By what is in the file, whatever its name says."""
-        for signature, extension in _SIGNATURES:
-            if signature.match(self.content):
-                return extension
-        raise ImageError(f"not a JPEG, PNG, WebP or GIF file: it begins {self.content[:8]!r}")
+        if extension := EXTENSIONS.get(kind_of(self.content)):
+            return extension
+        raise ImageError(why_not_read(self.content))
 
     @property
     def lines(self) -> list[str]:

@@ -18,8 +18,11 @@ from components.captioning.decoding import (
 )
 from components.captioning.device import best_device, check_finite, pixel_values, placed
 from components.captioning.noise import image_seed
+from components.ensemble.pretrained import pretrained_config
 from components.errors import BeamfleetError
 from components.images.decode import Pixels
+
+_MAX_LENGTH = 50
 
 
 @dataclass
@@ -50,7 +53,7 @@ class BlipCaptioner(ModelHandler[Pixels, PredictionResult, LoadedBlip]):
         model: str,
         num_captions: int = 5,
         min_length: int = 1,
-        max_length: int = 50,
+        max_length: int | None = None,
         num_beams: int = 1,
         seed: int = 0,
         batch_size: int = 8,
@@ -62,7 +65,8 @@ class BlipCaptioner(ModelHandler[Pixels, PredictionResult, LoadedBlip]):
           model: folder of a BlipForConditionalGeneration in safetensors, with its processor.
           num_captions: captions of an image (`num_return_sequences`); equal ones are counted, not
             repeated.
-          min_length, max_length: tokens of a caption, start and end included.
+          min_length, max_length: tokens of a caption, start and end included. None is 50, or as
+            many as the model can write if these are fewer.
           num_beams: 1 samples from the 50 likeliest tokens; more searches so many beams.
           seed: another one samples other captions.
           batch_size: images of a pass; the memory of a GPU limits it.
@@ -76,7 +80,7 @@ class BlipCaptioner(ModelHandler[Pixels, PredictionResult, LoadedBlip]):
             raise BeamfleetError(
                 "num_captions, min_length, num_beams and batch_size must be at least 1"
             )
-        if not max(2, min_length) <= max_length:
+        if max_length is not None and not max(2, min_length) <= max_length:
             raise BeamfleetError(
                 f"max_length must be at least 2 and min_length, {min_length}; it is {max_length}"
             )
@@ -86,19 +90,30 @@ class BlipCaptioner(ModelHandler[Pixels, PredictionResult, LoadedBlip]):
             )
         self._model, self._version, self._seed = model, version or model, seed
         self._num_captions, self._num_beams = num_captions, num_beams
-        self._lengths, self._batch_size = Lengths(min_length, max_length), batch_size
+        self._min_length, self._max_length = min_length, max_length
+        self._batch_size = batch_size
+
+    def check_files(self) -> None:
+        """Looks at the settings in the folder; loads nothing.
+
+        Raises:
+          BeamfleetError: it holds no BLIP that writes captions, or one that writes shorter ones.
+        """
+        config = pretrained_config(self._model, "BlipForConditionalGeneration")
+        if most := config.get("text_config", {}).get("max_position_embeddings"):
+            self._lengths(most)
 
     def load_model(self) -> LoadedBlip:
-        """Reads safetensors only, which hold no code; nothing is fetched."""
+        """Reads safetensors only, which hold no code; nothing is fetched.
+
+        Raises:
+          BeamfleetError: see `check_files`.
+        """
+        self.check_files()
         device = best_device()
         model = BlipForConditionalGeneration.from_pretrained(
             self._model, local_files_only=True, use_safetensors=True
         )
-        most = model.config.text_config.max_position_embeddings
-        if self._lengths.most > most:
-            raise BeamfleetError(
-                f"{self._model} writes at most {most} tokens; max_length is {self._lengths.most}"
-            )
         share_cross_attention(model)
         processor = BlipProcessor.from_pretrained(self._model, local_files_only=True)
         return LoadedBlip(placed(model, device), processor, device)
@@ -135,17 +150,28 @@ class BlipCaptioner(ModelHandler[Pixels, PredictionResult, LoadedBlip]):
     def get_metrics_namespace(self) -> str:
         return "beamfleet_blip"
 
+    def _lengths(self, most: int) -> Lengths:
+        """What is asked for, of a model that writes up to so many tokens."""
+        length = self._max_length or min(max(_MAX_LENGTH, self._min_length), most)
+        if max(length, self._min_length) > most:
+            raise BeamfleetError(
+                f"{self._model} writes at most {most} tokens; min_length is {self._min_length}, "
+                f"max_length {length}"
+            )
+        return Lengths(self._min_length, length)
+
     def _written(
         self, batch: Sequence[Pixels], states: torch.Tensor, model: LoadedBlip
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        lengths = self._lengths(model.model.config.text_config.max_position_embeddings)
         if self._num_beams > 1:
             return search_captions(
-                model.model, states, self._num_beams, self._num_captions, self._lengths
+                model.model, states, self._num_beams, self._num_captions, lengths
             )
         numbers = torch.arange(self._num_captions)
         seeds = torch.tensor([image_seed(image, self._seed) for image in batch])
         seeds = (seeds[:, None] + numbers).to(model.device)
-        return sample_captions(model.model, states, seeds, self._lengths)
+        return sample_captions(model.model, states, seeds, lengths)
 
 
 def _tidy(text: str) -> str:

@@ -12,6 +12,7 @@ from transformers import CLIPModel, CLIPProcessor
 
 from components.captioning.caption import Caption, ranked
 from components.captioning.device import best_device, check_finite, pixel_values, placed
+from components.ensemble.pretrained import pretrained_config
 from components.errors import BeamfleetError
 from components.images.decode import Pixels
 
@@ -52,8 +53,21 @@ class ClipRanker(ModelHandler[Captioned, PredictionResult, LoadedClip]):
             raise BeamfleetError(f"batch_size must be at least 1, got {batch_size}")
         self._model, self._version, self._batch_size = model, version or model, batch_size
 
+    def check_files(self) -> None:
+        """Looks at the settings in the folder; loads nothing.
+
+        Raises:
+          BeamfleetError: it holds no CLIP.
+        """
+        pretrained_config(self._model, "CLIPModel")
+
     def load_model(self) -> LoadedClip:
-        """Reads safetensors only, which hold no code; nothing is fetched."""
+        """Reads safetensors only, which hold no code; nothing is fetched.
+
+        Raises:
+          BeamfleetError: see `check_files`.
+        """
+        self.check_files()
         device = best_device()
         model = CLIPModel.from_pretrained(self._model, local_files_only=True, use_safetensors=True)
         processor = CLIPProcessor.from_pretrained(self._model, local_files_only=True)

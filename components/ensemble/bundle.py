@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from components.ensemble.around import innermost
 from components.ensemble.build import build_ensemble, declared_stages
 from components.ensemble.bundle_cache import local_copy
 from components.ensemble.bundle_files import (
@@ -141,8 +142,8 @@ def write_bundle(
       hparams: JSON values for `ensemble_fn`.
 
     Raises:
-      BeamfleetError: there is an ensemble already, a source or the function fails, or the files of
-        a pinned source have changed.
+      BeamfleetError: there is an ensemble already, a source or the function fails, the files of
+        a pinned source have changed, or a stage's handler says that they are not its model's.
     """
     if exists(f"{uri}/{ENSEMBLE}"):
         raise BeamfleetError(f"{uri} holds an ensemble already; write to a new folder")
@@ -152,6 +153,7 @@ def write_bundle(
     weights = {name: source.fetched() for name, source in models.items()}
     folders = {name: str(found.folder) for name, found in weights.items()}
     built = build_ensemble(ensemble_fn, folders, hparams)
+    _check_files(built)
     remove_below(f"{uri}/models")
     files = {name: _copy(uri, name, weights[name]) for name in models}
     declaration = Declaration(
@@ -177,6 +179,17 @@ def hparams_json(hparams: Mapping[str, Any]) -> str:
         return json.dumps(dict(hparams), sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise BeamfleetError(f"hparams must hold JSON values only: {error}") from error
+
+
+def _check_files(ensemble: Ensemble) -> None:
+    """Handlers that have a `check_files` tell another model by its files, before it is copied."""
+    for stage in ensemble.stages:
+        check = getattr(innermost(stage.handler), "check_files", None)
+        try:
+            if check:
+                check()
+        except BeamfleetError as error:
+            raise BeamfleetError(f"stage {stage.name!r}: {error}") from error
 
 
 def _copy(uri: str, model: str, weights: Weights) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,8 +12,9 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from components.errors import BeamfleetError
+from components.images.signature import EXTENSIONS, why_not_read
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+FORMATS = tuple(EXTENSIONS)
 MAX_PIXELS = 64_000_000
 """Of one image; as RGB that takes 192 MB."""
 
@@ -88,16 +90,23 @@ def _opened(content: bytes, max_pixels: int, use: Callable[[Image.Image], _T]) -
             width, height = image.size
             # Pillow warns of large ones too; to catch that in `warnings` is not safe in threads.
             if width * height > max_pixels:
-                raise ImageError(f"{width} x {height} pixels, at most {max_pixels} are read")
+                raise ImageError(_too_large(f"{width} x {height}", max_pixels))
             return use(image)
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(f"not a JPEG, PNG, WebP or GIF file: it begins {content[:8]!r}") from None
+        raise ImageError(why_not_read(content)) from None
     except Image.DecompressionBombError as error:
-        raise ImageError(f"too many pixels: {error}") from None
+        # Pillow's own limit; it gives no image that could be asked for its size.
+        many = re.search(r"\d+", str(error))
+        limit = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))
+        raise ImageError(_too_large(f"{int(many[0]):,}" if many else "more", limit)) from None
     except Exception as error:  # whatever damaged files make a decoder raise
-        raise ImageError(f"damaged: {type(error).__name__}: {error}") from error
+        raise ImageError(f"damaged: {str(error) or type(error).__name__}") from error
+
+
+def _too_large(pixels: str, max_pixels: int) -> str:
+    return f"{pixels} pixels; at most {max_pixels:,} are read (max_pixels)"
 
 
 def _pixels(image: Image.Image) -> Pixels:

@@ -96,10 +96,12 @@ def _below(root: Path, pattern: Sequence[str], folders: tuple[str, ...] = ()) ->
     home = _real(root)
     for path, is_link in sorted(_walk(root, pattern, refused)):
         target = _real(path) if is_link else home
-        if is_link and target.is_dir():
+        if is_link and _is_folder(target):
             refused.append((path, "is a link to a folder, which is not followed"))
         elif not target.is_relative_to(home):
-            refused.append((path, f"is a link out of the folder, to {target}"))
+            there = os.path.exists(target)  # noqa: PTH110 - see _is_folder
+            outside = f"is a link out of the folder, to {target}"
+            refused.append((path, outside if there else "is a link to a file that does not exist"))
         elif folders and Path(path).parent == root and Path(path).name in REFERENCE_NAMES:
             references.append(path)
         else:
@@ -127,7 +129,7 @@ def _walk(
             if entry.name.startswith("."):
                 continue
             is_folder = entry.is_dir(follow_symlinks=False)
-            if not is_folder and not (entry.is_symlink() and Path(entry.path).is_dir()):
+            if not is_folder and not (entry.is_symlink() and _is_folder(entry.path)):
                 if _matches(parts, pattern):
                     yield str(root.joinpath(*parts)), entry.is_symlink()
             elif _matches(parts, pattern, begins=True):
@@ -192,6 +194,11 @@ def _remote(place: str) -> FoundImages:
 
 def _real(path: str | Path) -> Path:
     return Path(os.path.realpath(path))  # `Path.resolve` raises where links go in a circle
+
+
+def _is_folder(path: str | Path) -> bool:
+    """`Path.is_dir` raises where nobody may look and for names that no file can have."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _printable(path: str) -> str:

@@ -76,6 +76,15 @@ def test_without_pytorch_it_is_said_how_to_install_it(images, monkeypatch):
         captions.pipeline(images=[images])
 
 
+def test_models_are_looked_at_before_anything_runs(images, tmp_path):
+    blip, clip = (str(captions.DATA / "captions" / name) for name in ("blip", "clip"))
+    with pytest.raises(BeamfleetError, match=r"blip: .*clip holds a CLIPModel, expected a Blip"):
+        captions.pipeline(images=[images], blip=clip, clip=blip)
+    with pytest.raises(BeamfleetError, match=r"clip: .*images holds no model, expected a CLIP"):
+        captions.pipeline(images=[images], clip=images)
+    captions.pipeline(images=[images], blip="owner/name", clip="owner/name@main")
+
+
 @pytest.mark.parametrize(
     ("build", "advice"),
     [
@@ -88,6 +97,10 @@ def test_without_pytorch_it_is_said_how_to_install_it(images, monkeypatch):
         (
             lambda p, i: p.from_images(i).with_ensemble("user_code.captions.gone", {}).check(),
             "no function 'gone'",
+        ),
+        (
+            lambda p, i: p.from_images(i).with_ensemble(ENSEMBLE, {"blip": "gone"}).check(),
+            "no folder 'gone'",
         ),
         (
             lambda p, i: p.from_images(i).with_ensemble("user_code.census.clean_fn", {}).check(),

@@ -223,5 +223,25 @@ def test_nonsense_is_refused_at_once(wrong, says):
 
 
 def test_longer_captions_than_the_model_writes_are_refused(folders):
+    captioner = BlipCaptioner(str(Path(folders["blip"])), max_length=33)
     with pytest.raises(BeamfleetError, match="at most 32 tokens"):
-        BlipCaptioner(str(Path(folders["blip"])), max_length=33).load_model()
+        captioner.check_files()
+    with pytest.raises(BeamfleetError, match="at most 32 tokens"):
+        captioner.load_model()
+    with pytest.raises(BeamfleetError, match="at most 32 tokens"):
+        BlipCaptioner(str(Path(folders["blip"])), min_length=33).check_files()
+
+
+@pytest.mark.parametrize("beams", [1, 5])
+def test_the_default_length_is_what_the_model_can_write(folders, loaded, images, beams):
+    captioner = BlipCaptioner(folders["blip"], num_beams=beams)
+    captioner.check_files()
+    [captions] = captions_of(captioner, images[:1], loaded)
+    assert sum(one.times for one in captions) == 5
+
+
+def test_another_model_is_told_by_its_settings(folders):
+    with pytest.raises(BeamfleetError, match=r"clip holds a CLIPModel, expected a BlipFor"):
+        BlipCaptioner(folders["clip"]).check_files()
+    with pytest.raises(BeamfleetError, match=r"clip holds a CLIPModel, expected a BlipFor"):
+        BlipCaptioner(folders["clip"]).load_model()

@@ -88,6 +88,12 @@ def test_broken_weights_give_no_ranks(ranker, images):
         ranker.run_inference(pairs(images), broken)
 
 
+def test_another_model_is_told_by_its_settings(folders):
+    for look in (ClipRanker(folders["blip"]).check_files, ClipRanker(folders["blip"]).load_model):
+        with pytest.raises(BeamfleetError, match=r"holds a BlipFor.*, expected a CLIPModel"):
+            look()
+
+
 def test_in_a_pipeline_with_blip_every_image_is_ranked_or_named(folders, images):
     ensemble = Ensemble(
         Stage("caption", BlipCaptioner(folders["blip"], 3, max_length=12), inputs="image"),

@@ -39,6 +39,13 @@ class Scale(ModelHandler[float, float, Weights]):
         return [number * model["factor"] + self.offset for number in batch]
 
 
+class Wary(Scale):
+    """Knows its files."""
+
+    def check_files(self) -> None:
+        raise BeamfleetError(f"{self.folder} holds a spoon")
+
+
 class Sum(Scale):
     """Adds its inputs up before."""
 
@@ -64,6 +71,9 @@ def other_fn(models: Mapping[str, str], hparams: Mapping[str, Any]) -> Any:
         raise ValueError("no such size")
     if hparams["wrong"] == "refuse":
         raise BeamfleetError("sizes are 1 to 9")
+    if hparams["wrong"] == "spoon":
+        wary = Wary(models["one"]).with_postprocess_fn(int)
+        return Ensemble(Stage("total", wary, inputs="x"))
     return [1, 2]
 
 

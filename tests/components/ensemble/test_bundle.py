@@ -200,6 +200,7 @@ def test_a_function_that_builds_something_else_now_is_refused(bundle, monkeypatc
         ("other_fn", {"wrong": "raise"}, r"other_fn failed: .*line \d+: ValueError: no such size"),
         ("other_fn", {"wrong": "refuse"}, "other_fn: sizes are 1 to 9"),
         ("other_fn", {"wrong": "list"}, "gave a list, expected an components.ensemble.graph.Ensem"),
+        ("other_fn", {"wrong": "spoon"}, r"stage 'total': .*/one holds a spoon"),
         ("other_fn", {}, r"KeyError: 'wrong' \(models: one; hparams: \)"),
         ("ensemble_fn", {}, r"KeyError: 'two' \(models: one; "),
         ("no_fn", {}, "has no function 'no_fn'"),

@@ -61,10 +61,16 @@ def test_the_first_frame_of_many():
     [
         (b"", "empty"),
         (b"<html>not found</html>", "not a JPEG, PNG, WebP or GIF file: it begins b'<html>no'"),
-        (b"II*\x00" + bytes(40), "not a JPEG"),  # TIFF: its decoders are many and old
-        (bomb(9_000, 9_000), "9000 x 9000 pixels"),
-        (bomb(60_000, 60_000), "too many pixels|60000 x 60000"),
-        (saved(picture(size=(64, 64)), "PNG")[:-30], "damaged"),
+        # Their decoders are many and old.
+        (saved(picture(), "TIFF"), "^the file is TIFF; JPEG, PNG, WebP and GIF are read$"),
+        (saved(picture(), "BMP"), "^the file is BMP; "),
+        (b"\0\0\0\x18ftypheic", "^the file is HEIC; "),
+        (b"\0\0\0\x1cftypavif", "^the file is AVIF; "),
+        (saved(picture())[:10], "^damaged: it begins as PNG does"),
+        (b"BMW, Beetle", "not a JPEG"),
+        (bomb(9_000, 9_000), "9000 x 9000 pixels; at most 64,000,000 are read"),
+        (bomb(60_000, 60_000), "^3,600,000,000 pixels; at most 64,000,000 are read"),
+        (saved(picture(size=(64, 64)), "PNG")[:-30], "^damaged: (?!OSError)"),
         (saved(picture(size=(640, 640)), "JPEG")[:-400], "damaged"),
         (bomb(40, 40), "damaged"),
     ],
@@ -72,6 +78,11 @@ def test_the_first_frame_of_many():
 def test_what_is_no_whole_image_is_an_error(content, message):
     with pytest.raises(ImageError, match=message):
         decode(content)
+
+
+def test_pillows_own_limit_is_said_where_it_is_the_lower_one():
+    with pytest.raises(ImageError, match="at most 178,956,970 are read"):
+        decode(bomb(60_000, 60_000), max_pixels=10**10)
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

@@ -91,7 +91,7 @@ def test_an_image_that_cannot_be_decoded_is_a_failure(tmp_path):
     assert "not a JPEG" in records[1].failure.reason and "empty" in records[2].failure.reason
     assert "image" not in records[1].values
     [small] = read_image_rows(split, max_pixels=10)
-    assert "12 x 8 pixels, at most 10" in small[0].failure.reason
+    assert "12 x 8 pixels; at most 10" in small[0].failure.reason
 
 
 def test_other_examples_are_refused(tmp_path):

@@ -94,15 +94,19 @@ def test_links_are_followed_within_the_folder_only(folder):
     (folder / "out.jpg").symlink_to("../private.jpg")
     (folder / "round.jpg").symlink_to("round.jpg")
     (folder / "broken.jpg").symlink_to("nothing")
+    (folder / "lost.jpg").symlink_to("/nonexistent")
+    (folder / "long.jpg").symlink_to("x" * 300)
     (folder / "up").symlink_to(".")
     (folder / "more").symlink_to(folder.parent / "more")
     found = find_images(str(folder))
-    assert {"in.jpg", "round.jpg", "broken.jpg"} <= {Path(uri).name for uri in found.uris}
+    tried = {"in.jpg", "round.jpg", "broken.jpg", "long.jpg"}
+    assert tried <= {Path(uri).name for uri in found.uris}
     outside = f"is a link out of the folder, to {(folder.parent / 'private.jpg').resolve()}"
     assert dict(found.refused) == {
         str(folder / "more"): "is a link to a folder, which is not followed",
         str(folder / "out.jpg"): outside,
         str(folder / "up"): "is a link to a folder, which is not followed",
+        str(folder / "lost.jpg"): "is a link to a file that does not exist",
     }
     assert find_images(f"{folder}/o*").refused == ((str(folder / "out.jpg"), outside),)
     assert dict(find_images(f"{folder}/**/*.jpg").refused).keys() == dict(found.refused).keys()
