@@ -205,7 +205,8 @@ def _evaluate_captions(graph: _Graph, step: steps.EvaluateCaptions) -> None:
 def _report_captions(graph: _Graph, step: steps.ReportCaptions) -> None:
     from components.caption_report.component import CaptionReport
 
-    node = CaptionReport(graph.channels["captions"], examples=graph.channels["examples"])
+    examples = graph.channels["examples"]
+    node = CaptionReport(graph.channels["captions"], examples=examples, note=step.note)
     graph.add(node, "CaptionReport")
     graph.sheet = node
 

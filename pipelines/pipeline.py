@@ -266,9 +266,13 @@ class Pipeline:
         CaptionEvaluationConfig.from_dict(options)  # refuses nonsense
         return self._record(steps.EvaluateCaptions(options))
 
-    def report_captions(self) -> "Pipeline":
-        """Writes a contact sheet of all images and captions: one HTML file for any browser."""
-        return self._record(steps.ReportCaptions())
+    def report_captions(self, *, note: str = "") -> "Pipeline":
+        """Writes a contact sheet of all images and captions: one HTML file for any browser.
+
+        Args:
+          note: What whoever looks at the captions should know; the sheet and the summary say it.
+        """
+        return self._record(steps.ReportCaptions(note))
 
     def infra_validate(
         self,

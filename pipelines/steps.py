@@ -121,6 +121,9 @@ class EvaluateCaptions:
 class ReportCaptions:
     """`report_captions`."""
 
+    note: str = ""
+    """What whoever looks at the captions should know."""
+
 
 @dataclass(frozen=True)
 class InfraValidate:

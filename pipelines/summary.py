@@ -35,6 +35,8 @@ class Summary:
     captions: Section = field(default_factory=dict)
     """blessed, reason, notes, overall (metrics by model), ranking, rows_in, rows_evaluated,
     rows_without_reference, rows_failed."""
+    note: str = ""
+    """What the pipeline says of its captions."""
     fairness: Section = field(default_factory=dict)
     """The largest gap between groups: column, metric, gap, highest, lowest, path."""
     entities: tuple[Entity, ...] = ()
@@ -82,6 +84,7 @@ def summarise(run: Run) -> Summary:
         captions=_captions(
             get("CaptionEvaluator", "evaluation"), get("CaptionEvaluator", "blessing")
         ),
+        note=_note(run.node("CaptionReport")),
         fairness=largest_gap(groups) if groups else {},
         entities=read_entities(entities) if entities else (),
         entity_columns=tuple(manifest.get("spec", {}).get("entity_columns", ())),
@@ -137,6 +140,10 @@ def _captions(evaluation: Artifact | None, blessing: Artifact | None) -> dict[st
         "ranking": json.loads(evaluation.properties.get("ranking") or "null"),
         **{k: int(v) for k, v in evaluation.properties.items() if k.startswith("rows_")},
     }
+
+
+def _note(node: Node | None) -> str:
+    return str(node.parameters.get("note") or "") if node else ""
 
 
 def _infra(blessing: Artifact | None) -> dict[str, Any]:

@@ -72,6 +72,8 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
         if summary.captions["notes"]:
             yield "notes", f"[yellow]{escaped(summary.captions['notes'])}[/]"
         yield from _caption_metrics(summary.captions)
+    if summary.note:
+        yield "note", f"[yellow]{escaped(summary.note)}[/]"
     if summary.infra:
         yield "serving", _infra(summary.infra)
     if summary.push:

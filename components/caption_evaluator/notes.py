@@ -8,6 +8,7 @@ from components.caption_evaluator.config import CaptionEvaluationConfig
 from components.caption_evaluator.gate import AgainstPushed, why_undefined
 from components.caption_evaluator.read import CaptionResult
 from components.caption_evaluator.score import count, measure
+from components.ensemble.declaration import content_of
 
 
 def image_notes(images: pa.Table, unknown: frozenset[str]) -> list[str]:
@@ -58,6 +59,6 @@ def against_notes(
 
 
 def _models(result: CaptionResult) -> set[tuple[str, str]]:
-    """(stage, model) of a result."""
+    """(stage, content of the model) of a result: a copy elsewhere is no other model."""
     versions = result.rows.column("versions").to_pylist()
-    return {(stage, model) for row in versions for stage, model in row or ()}
+    return {(stage, content_of(model)) for row in versions for stage, model in row or ()}

@@ -11,7 +11,7 @@ from tfx.types import artifact, channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.types.system_executions import Process
 
-from components.caption_report.contact_sheet import write_contact_sheet
+from components.caption_report.contact_sheet import SheetConfig, write_contact_sheet
 
 SHEET = "captions.html"
 
@@ -27,6 +27,7 @@ class CaptionReportSpec(ComponentSpec):
 
     PARAMETERS = {
         "title": ExecutionParameter(type=str),
+        "note": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -50,8 +51,9 @@ class Executor(base_executor.BaseExecutor):
         [report] = output_dict["report"]
         examples = input_dict.get("examples") or []
         rejects = f"{examples[0].uri}/rejects.parquet" if examples else ""
-        path, title = f"{report.uri}/{SHEET}", exec_properties["title"]
-        write_contact_sheet(result.uri, path, title, rejects=rejects)
+        run = self._context.pipeline_run_id if self._context else ""
+        config = SheetConfig(exec_properties["title"], run or "", exec_properties["note"])
+        write_contact_sheet(result.uri, f"{report.uri}/{SHEET}", config, rejects)
 
 
 class CaptionReport(base_component.BaseComponent):
@@ -69,6 +71,7 @@ class CaptionReport(base_component.BaseComponent):
         inference_result: channel.BaseChannel,
         examples: channel.BaseChannel | None = None,
         title: str = "Captions",
+        note: str = "",
     ) -> None:
         """Makes the node.
 
@@ -76,11 +79,13 @@ class CaptionReport(base_component.BaseComponent):
           inference_result: InferenceResult, as EnsembleInferrer writes it.
           examples: Examples that it was inferred from; what could not be read is named there only.
           title: Heading of the page.
+          note: What whoever looks at it should know.
         """
         spec = CaptionReportSpec(
             inference_result=inference_result,
             examples=examples,
             title=title,
+            note=note,
             code=_fingerprint(),
             report=channel.Channel(type=Report),
         )

@@ -10,7 +10,9 @@ import hashlib
 import html
 import itertools
 import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from string import Template
@@ -33,32 +35,43 @@ _FILES = Path(__file__).parent / "page"
 _SCRIPTS = ("card.js", "sheet.js")
 
 
+@dataclass(frozen=True)
+class SheetConfig:
+    """What a sheet says beside the captions."""
+
+    title: str = "Captions"
+    """Heading of the page."""
+    run: str = ""
+    """Name of the run that it is made in, if there is one."""
+    note: str = ""
+    """What whoever looks at it should know."""
+    max_images: int = MAX_IMAGES
+    """The first so many are shown; the page says so where there are more."""
+    low_confidence: float = 0.5
+    """A best caption of a lower probability is one of low confidence."""
+
+
 def write_contact_sheet(
-    result_uri: str,
-    path: str,
-    title: str = "Captions",
-    max_images: int = MAX_IMAGES,
-    low_confidence: float = 0.5,
-    rejects: str = "",
+    result_uri: str, path: str, config: SheetConfig | None = None, rejects: str = ""
 ) -> None:
     """Writes the contact sheet of an InferenceResult of captions.
 
     Args:
       result_uri: folder of the result, on any Beam filesystem.
       path: the HTML file; it is whole or absent.
-      title: heading of the page.
-      max_images: the first so many are shown; the page says so where there are more.
-      low_confidence: a best caption of a lower probability is one of low confidence.
+      config: what else it says.
       rejects: file of the examples that names the images which could not be read; may be absent.
 
     Raises:
       BeamfleetError: there is no such result, or it is not whole.
     """
+    config = config or SheetConfig()
     result = CaptionResult(result_uri, rejects)
-    shown = min(result.images, max_images)
-    settings = {"low": low_confidence, "page": _PAGE, "few": _FEW, "failed": result.failed}
+    shown = min(result.images, config.max_images)
+    low = config.low_confidence
+    settings = {"low": low, "page": _PAGE, "few": _FEW, "failed": result.failed}
     with staged_file(path) as file:
-        file.write(_head(result, title, shown, low_confidence).encode())
+        file.write(_head(result, config, shown).encode())
         file.write(_script("settings", settings))
         images = itertools.islice(result.rows(thumbnails=True), shown)
         for block in _blocks(images):
@@ -67,17 +80,17 @@ def write_contact_sheet(
         file.write(f"<script>{_asset(*_SCRIPTS)}</script>\n</body>\n</html>\n".encode())
 
 
-def _head(result: CaptionResult, title: str, shown: int, low: float) -> str:
+def _head(result: CaptionResult, config: SheetConfig, shown: int) -> str:
     """All that stands in the page before its data: also what a browser without scripts shows."""
     return Template(_asset("sheet.html")).substitute(
         policy=_policy(),
         style=_asset("sheet.css"),
-        title=_escaped(title),
+        title=_escaped(config.title),
         images=_count(result.images, "image"),
         failures=f"{result.failed:,}",
-        about=_about(result),
-        notice=_notice(result, shown),
-        low=f"{low:g}",
+        about=_about(result, config.run),
+        notice=_notices(result, config.note, shown),
+        low=f"{config.low_confidence:g}",
         failed=_failed(result),
     )
 
@@ -100,18 +113,21 @@ def _hash(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _about(result: CaptionResult) -> str:
+def _about(result: CaptionResult, run: str) -> str:
     parts = [f"<b>{_escaped(result.folder)}</b>"] if result.folder else []
+    parts += [f"run {_escaped(run)}"] if run else []
+    parts.append(time.strftime("%Y-%m-%d %H:%M"))
     if version := result.summary.get("model_version"):
         parts.append(f"version {_escaped(str(version))} of the ensemble")
     return ", ".join(parts)
 
 
-def _notice(result: CaptionResult, shown: int) -> str:
-    if shown == result.images:
-        return ""
-    text = f"This page shows the first {shown:,} of {result.images:,} images; all are in"
-    return f'<p class="notice">{text} {_escaped(result.uri)}/predictions.</p>'
+def _notices(result: CaptionResult, note: str, shown: int) -> str:
+    notes = [note] if note else []
+    if shown < result.images:
+        text = f"This page shows the first {shown:,} of {result.images:,} images; all are in"
+        notes.append(f"{text} {result.uri}/predictions.")
+    return "".join(f'<p class="notice">{_escaped(note)}</p>' for note in notes)
 
 
 def _failed(result: CaptionResult) -> str:

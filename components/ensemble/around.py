@@ -1,6 +1,6 @@
 """A handler around another one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,9 @@ class HandlerAround(ModelHandler[Any, Any, Any]):
 
     def get_metrics_namespace(self) -> str:
         return str(self._inner.get_metrics_namespace())
+
+    def get_num_bytes(self, batch: Sequence[Any]) -> int:
+        return int(self._inner.get_num_bytes(batch))
 
     def get_resource_hints(self) -> dict[str, Any]:
         return dict(self._inner.get_resource_hints())

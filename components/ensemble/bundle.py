@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from components.ensemble.around import innermost
@@ -28,6 +29,7 @@ from components.ensemble.declaration import (
     check_name,
 )
 from components.ensemble.graph import Ensemble
+from components.ensemble.named import NamedHandler
 from components.ensemble.weights import ModelSource, Weights, hash_of_files
 from components.errors import BeamfleetError
 from components.files import exists, open_file, write_json
@@ -108,6 +110,8 @@ class Bundle:
     def ensemble(self) -> Ensemble:
         """Builds the ensemble on its weights, which are checked, and copied here from afar.
 
+        Results of a handler that names its folder have `BundledModel.name` as their model.
+
         Raises:
           BeamfleetError: see `check`; or the user's function fails, or builds something else than
             when the ensemble was written.
@@ -117,15 +121,17 @@ class Bundle:
         declared = self.declaration
         folders = {name: f"{local.uri}/models/{name}" for name in declared.models}
         built = build_ensemble(declared.ensemble_fn, folders, declared.hparams)
-        stages = declared_stages(built)
-        if (built.inputs, stages) != (declared.inputs, declared.stages):
+        found = declared_stages(built)
+        if (built.inputs, found) != (declared.inputs, declared.stages):
             raise BeamfleetError(
-                f"{declared.ensemble_fn} builds the stages {_said(stages)} now, but "
+                f"{declared.ensemble_fn} builds the stages {_said(found)} now, but "
                 f"{_said(declared.stages)} when {self.uri} was written; write the ensemble again"
             )
         if code_fingerprint(declared.ensemble_fn) != declared.code_fingerprint:
             LOG.warning("%s: the code or libraries have changed since it was written", self.uri)
-        return built
+        names = {folder: declared.models[name].name for name, folder in folders.items()}
+        stages = (replace(s, handler=NamedHandler(s.handler, names)) for s in built.stages)
+        return Ensemble(*stages, memory_mb=built.memory_mb)
 
 
 def write_bundle(

@@ -16,6 +16,7 @@ VERSION = 1
 ENSEMBLE = "ensemble.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_CONTENT = re.compile(r"@([0-9a-f]{12})$")
 _T = TypeVar("_T")
 
 
@@ -37,6 +38,13 @@ class BundledModel:
     """Commit on the hub; "" for a folder."""
     sha256: str
     """Over its files; see `hash_of_files`."""
+
+    @property
+    def name(self) -> str:
+        """Where it came from and 12 digits of the hash: `models/blip@3f2a90c1d5e7`; a model of the
+        hub has its commit before them.
+        """
+        return "@".join(filter(None, (self.source, self.revision, self.sha256[:12])))
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,12 @@ class Declaration:
         for name, origin in self.models.items():
             if origin.sha256 != hash_of_files(self.files_of(name)):
                 raise BeamfleetError(f"model {name!r} has other files; restore the artifact")
+
+
+def content_of(name: str) -> str:
+    """What tells a model from others: the hash in `BundledModel.name`, or else the whole name."""
+    found = _CONTENT.search(name)
+    return found[1] if found else name
 
 
 def check_name(name: str) -> None:

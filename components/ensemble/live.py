@@ -31,9 +31,10 @@ class LiveHandler(HandlerAround):
     when it is whole. A batch is predicted by one version; the old one is freed with its last batch.
     A version that cannot be loaded leaves the old one in place, also in a worker that starts then:
     it is logged once and tried again later. Each result is a PredictionResult whose `model_id`
-    names the folder of the version. Versions do not go backwards in a worker, unless the directory
-    is rolled back. Stages follow the directory each on its own: a record may have a caption of
-    version 1 and a rank of version 2, and says so.
+    names the folder of the version, and behind it the model, where the handler names that. Versions
+    do not go backwards in a worker, unless the directory is rolled back. Stages follow the
+    directory each on its own: a record may have a caption of version 1 and a rank of version 2, and
+    says so.
 
     Beam's own update (`watch_model_pattern`, a side input) is not used: it loads between two
     batches, so that the stream stands still meanwhile; a version that cannot be loaded fails the
@@ -90,9 +91,6 @@ class LiveHandler(HandlerAround):
             del served  # replaced meanwhile, and this may have been its last batch
             free_memory()
         return results
-
-    def get_num_bytes(self, batch: Sequence[Any]) -> int:
-        return int(self._inner.get_num_bytes(batch))
 
     def update_model_path(self, model_path: str | None = None) -> None:
         """Refuses Beam's way to update a model.

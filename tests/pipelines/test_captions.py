@@ -67,6 +67,21 @@ def test_the_pushed_ensemble_is_run_only_if_it_is_compared_with(images, tmp_path
     assert '"max_pixels": 100' in source
 
 
+def note_of(tmp_path, **options):
+    nodes = captions.pipeline(root=tmp_path / "root", **options).build().components
+    [report] = [node for node in nodes if node.id == "CaptionReport"]
+    return report.exec_properties["note"]
+
+
+def test_the_small_models_are_said_to_know_drawn_scenes_only(images, tmp_path):
+    ours, scenes = str(captions.DATA / "captions" / "blip"), str(captions.DATA / "scenes")
+    assert note_of(tmp_path, images=[images]) == captions.DRAWN_SCENES_ONLY
+    assert note_of(tmp_path, images=[scenes, images], blip=ours) == captions.DRAWN_SCENES_ONLY
+    assert note_of(tmp_path, images=["https://example.org/a.jpg"]) == captions.DRAWN_SCENES_ONLY
+    for quiet in ({}, {"images": [f"{scenes}/000001.png"]}, {"images": [images], "clip": "o/n"}):
+        assert note_of(tmp_path, **quiet) == ""
+
+
 def test_without_pytorch_it_is_said_how_to_install_it(images, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(

@@ -199,6 +199,14 @@
   }
 
   // ---- start ----
+  function showScore() {
+    const compared = images.filter((image) => image.match !== null).length;
+    const right = images.filter(VIEWS.right).length;
+    byId("score").textContent = `exact match ${(right / compared).toFixed(3)}: ${count(right)} of `
+      + `${count(compared)} captions ${compared === 1 ? "is" : "are"} the reference`;
+    byId("score").hidden = false;
+  }
+
   function prepareControls() {
     const hasReferences = images.some((image) => image.match !== null);
     for (const link of document.querySelectorAll("#views a")) {
@@ -209,6 +217,7 @@
     }
     const variants = [...new Set(images.map((image) => image.variant))].filter(Boolean).sort();
     byId("variant").append(...variants.map((variant) => new Option(variant, variant)));
+    if (hasReferences) showScore();
     byId("variant-choice").hidden = variants.length < 2;
     let typing = 0;
     byId("query").addEventListener("input", () => {

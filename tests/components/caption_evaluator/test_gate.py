@@ -197,3 +197,17 @@ def test_clip_scores_of_other_models_are_warned_of(tmp_path: Path) -> None:
     assert not quiet.notes
     same = verdict(tmp_path, candidate, candidate, 1, thresholds=thresholds)
     assert not same.notes
+
+
+def test_copies_of_one_model_are_no_other_models(tmp_path: Path) -> None:
+    results = [
+        write_result(
+            tmp_path / place,
+            [image("0", ranked(RED), RED, versions=[("rank", f"{place}/clip@{digits}")])],
+        )
+        for place, digits in (("here", "3f2a90c1d5e7"), ("there", "3f2a90c1d5e7"), ("x", "0" * 12))
+    ]
+    thresholds = {"clip_score": {"min": 0.1, "max_drop": 0.1}}
+    assert not verdict(tmp_path, results[0], results[1], 1, thresholds=thresholds).notes
+    [note] = verdict(tmp_path, results[0], results[2], 1, thresholds=thresholds).notes
+    assert note.startswith("other models made rank of")

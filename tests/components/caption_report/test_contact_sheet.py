@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from components.caption_report import contact_sheet
-from components.caption_report.contact_sheet import write_contact_sheet
+from components.caption_report.contact_sheet import SheetConfig, write_contact_sheet
 from components.errors import BeamfleetError
 from tests.components.caption_report.results import HOSTILE, row, write_result
 
@@ -20,7 +20,7 @@ def test_more_images_than_fit_are_said_to_be_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(contact_sheet, "MAX_FAILED", 2)
     dead = [(f"/p/{i}.jpg", "read", "empty") for i in range(5)]
     uri = write_result(tmp_path / "r", (row(f"/p/{i}.png", "a cat") for i in range(30)), dead)
-    write_contact_sheet(uri, str(tmp_path / "sheet.html"), max_images=20)
+    write_contact_sheet(uri, str(tmp_path / "sheet.html"), SheetConfig(max_images=20))
     page = (tmp_path / "sheet.html").read_text()
     assert f"This page shows the first 20 of 30 images; all are in {uri}/predictions." in page
     assert f"3 more are in {uri}/dead_letters." in page

@@ -5,13 +5,14 @@ import json
 
 import pytest
 
-from components.caption_report.contact_sheet import write_contact_sheet
+from components.caption_report.contact_sheet import SheetConfig, write_contact_sheet
 from tests.components.caption_report.browser import PROGRAM, Browser
 from tests.components.caption_report.results import HOSTILE, image, row, write_result
 
 needs_browser = pytest.mark.skipif(not PROGRAM, reason="neither chromium nor chrome is on PATH")
 
 NAMES = "[...document.querySelectorAll('.card .name')].map(e => e.textContent)"
+SCORE = "document.getElementById('score').innerText"
 STATUS = "document.getElementById('status').textContent"
 
 
@@ -46,7 +47,7 @@ def thousand(tmp_path_factory):
     folder = tmp_path_factory.mktemp("thousand")
     dead = [(f"/photos/broken/{i}.jpg", "read", f"the file is empty ({i})") for i in range(12)]
     write_contact_sheet(
-        write_result(folder / "result", scenes(1000), dead), str(folder / "captions.html"), "Scenes"
+        write_result(folder / "result", scenes(1000), dead), str(folder / "captions.html")
     )
     return folder / "captions.html"
 
@@ -59,6 +60,8 @@ def test_a_thousand_images_can_all_be_reached(browser, thousand):
     assert browser.run(STATUS) == "1,000 images"
     header = browser.run("document.querySelector('.counts').textContent")
     assert header == "1,000 images captioned, 12 failed"
+    score = browser.run(SCORE)
+    assert score == "exact match 0.800: 800 of 1,000 captions are the reference"
     pictures = browser.run("[...document.querySelectorAll('.card .picture')].map("
                            "e => e.querySelector('img')?.src ?? e.textContent)")  # fmt: skip
     for i, shown in enumerate(pictures):
@@ -189,6 +192,7 @@ def test_many_images_come_in_pages(browser, tmp_path):
     assert models == "caption by blip@1, rank by clip@2"  # the same for all
     assert browser.run("document.querySelectorAll('.card .version').length") == 0
     # Without references there is nothing to be right or wrong.
+    assert browser.run(SCORE) == ""
     views = "[...document.querySelectorAll('#views a')].filter(e => !e.hidden)"
     assert browser.run(f"{views}.map(e => e.dataset.view)") == ["all", "low", "failed"]
 
@@ -202,7 +206,8 @@ def test_hostile_names_and_captions_are_only_text(browser, tmp_path):
     ]  # fmt: skip
     uri = write_result(tmp_path / "r", rows, [(f"/p/{text}", text, text) for text in HOSTILE])
     sheet = tmp_path / "captions.html"
-    write_contact_sheet(uri, str(sheet), "Title <b id=owned> </title>")
+    title = "Title <b id=owned> </title>"
+    write_contact_sheet(uri, str(sheet), SheetConfig(title, run=title, note=title))
     browser.open(sheet)
     browser.wait(f"document.querySelectorAll('.card').length === {len(HOSTILE)}")
     shown = browser.run("[...document.querySelectorAll('.best .text')].map(e => e.textContent)")

@@ -10,6 +10,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
+from components.ensemble.around import innermost
 from components.ensemble.bundle import Bundle, write_bundle
 from components.ensemble.record import Record
 from components.ensemble.run import RunEnsemble
@@ -79,7 +80,7 @@ def test_it_says_what_it_is_without_loading_weights(tmp_path):
     assert bundle.interface == {"inputs": ["x"], "stages": ["scaled", "total"]}
     assert bundle.counts == {"models": 2, "stages": 2, "files": 4}
     assert bundle.models["one"].source == str(tmp_path / "bundle-one")
-    assert bundle.ensemble().stages[0].handler.offset == 1
+    assert innermost(bundle.ensemble().stages[0].handler).offset == 1
     assert LOADED == []
 
 
@@ -282,7 +283,9 @@ def test_a_remote_ensemble_is_copied_once_and_checked(tmp_path, monkeypatch):
     first = remote.ensemble()
     assert totals(first, [1]) == [12]
     assert len(MemoryFileSystem.read) == 4
-    assert remote.ensemble().stages[0].handler.folder == first.stages[0].handler.folder
+    again = remote.ensemble()
+    handlers = [innermost(ensemble.stages[0].handler) for ensemble in (first, again)]
+    assert handlers[0].folder == handlers[1].folder
     assert len(MemoryFileSystem.read) == 4  # from the cache
     [copy] = (tmp_path / "cache" / "beamfleet" / "ensembles").iterdir()
     assert copy.name == remote.fingerprint

@@ -11,6 +11,7 @@ transformers = pytest.importorskip("transformers")
 
 from apache_beam.ml.inference.base import ModelHandler  # noqa: E402
 
+from components.ensemble.around import innermost  # noqa: E402
 from components.ensemble.bundle import write_bundle  # noqa: E402
 from components.ensemble.graph import Ensemble, Stage  # noqa: E402
 from components.ensemble.weights import ModelSource  # noqa: E402
@@ -69,8 +70,9 @@ def test_the_weights_of_blip_and_clip_arrive(folders, tmp_path):
     bundle = write_bundle(str(tmp_path / "bundle"), f"{__name__}.ensemble_fn", sources, {})
     assert bundle.inputs == ("image",)
     for stage, folder in zip(bundle.ensemble().stages, folders.values(), strict=True):
-        assert Path(stage.handler.folder).is_relative_to(tmp_path)
+        handler = innermost(stage.handler)
+        assert Path(handler.folder).is_relative_to(tmp_path)
         loaded = stage.handler.load_model().state_dict()
-        before = Loads(stage.handler.kind, str(folder)).load_model().state_dict()
+        before = Loads(handler.kind, str(folder)).load_model().state_dict()
         assert loaded.keys() == before.keys()
         assert all(torch.equal(loaded[name], before[name]) for name in before)

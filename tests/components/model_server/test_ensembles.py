@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from components.ensemble.around import innermost
 from components.ensemble.record import Record
 from components.errors import BeamfleetError
 from components.images.decode import decode
@@ -87,7 +88,7 @@ def test_each_stage_answers_for_each_image(colours: ServableEnsemble, kind: str)
 
 
 def test_the_stages_get_batches_of_their_size(colours: ServableEnsemble):
-    handler = colours._loaded[0][0]._inner
+    handler = innermost(colours._loaded[0][0])
     handler.sizes.clear()
     ask(colours, image_request(*[picture(seed=seed) for seed in range(5)]))
     assert handler.sizes == [2, 2, 1]
