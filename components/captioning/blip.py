@@ -19,6 +19,7 @@ from components.captioning.decoding import (
 from components.captioning.device import best_device, check_finite, pixel_values, placed
 from components.captioning.noise import image_seed
 from components.ensemble.pretrained import pretrained_config
+from components.ensemble.whole import SAFE, check_tokenizer, load_whole
 from components.errors import BeamfleetError
 from components.images.decode import Pixels
 
@@ -111,11 +112,10 @@ class BlipCaptioner(ModelHandler[Pixels, PredictionResult, LoadedBlip]):
         """
         self.check_files()
         device = best_device()
-        model = BlipForConditionalGeneration.from_pretrained(
-            self._model, local_files_only=True, use_safetensors=True
-        )
+        model = load_whole(BlipForConditionalGeneration, self._model)
         share_cross_attention(model)
-        processor = BlipProcessor.from_pretrained(self._model, local_files_only=True)
+        processor = BlipProcessor.from_pretrained(self._model, **SAFE)
+        check_tokenizer(processor.tokenizer, model.config.text_config.vocab_size, self._model)
         return LoadedBlip(placed(model, device), processor, device)
 
     @torch.inference_mode()

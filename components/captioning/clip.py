@@ -13,6 +13,7 @@ from transformers import CLIPModel, CLIPProcessor
 from components.captioning.caption import Caption, ranked
 from components.captioning.device import best_device, check_finite, pixel_values, placed
 from components.ensemble.pretrained import pretrained_config
+from components.ensemble.whole import SAFE, check_tokenizer, load_whole
 from components.errors import BeamfleetError
 from components.images.decode import Pixels
 
@@ -69,8 +70,10 @@ class ClipRanker(ModelHandler[Captioned, PredictionResult, LoadedClip]):
         """
         self.check_files()
         device = best_device()
-        model = CLIPModel.from_pretrained(self._model, local_files_only=True, use_safetensors=True)
-        processor = CLIPProcessor.from_pretrained(self._model, local_files_only=True)
+        model = load_whole(CLIPModel, self._model)
+        check_finite(model.logit_scale.exp(), f"{self._model}: logit_scale of CLIP")
+        processor = CLIPProcessor.from_pretrained(self._model, **SAFE)
+        check_tokenizer(processor.tokenizer, model.config.text_config.vocab_size, self._model)
         return LoadedClip(placed(model, device), processor, device)
 
     @torch.inference_mode()

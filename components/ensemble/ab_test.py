@@ -1,6 +1,7 @@
 """Which ensemble of an A/B test a record gets."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -30,11 +31,12 @@ class TrafficSplit:
 
     def assigned(self, record: Record) -> Iterator[Record]:
         """The record for its variant, then a copy for each shadow."""
-        if self.by in record.values:
-            yield replace(record, variant=self.variant_of(record.values[self.by]))
+        value = record.values.get(self.by)
+        if value is not None:
+            yield replace(record, variant=self.variant_of(value))
         else:
             dead = record.failed("split", f"the record has no {self.by!r} to split by")
-            yield replace(dead, variant=self.shares[0][0])
+            yield replace(record if record.failure else dead, variant=self.shares[0][0])
         for name in self.shadow:
             yield replace(record, variant=name)
 
@@ -66,12 +68,16 @@ class ABTest:
           by: column whose value decides, so that the same value gets the same variant.
           shadow: variants that get a copy of every record besides.
         """
-        if {*split, *shadow} != set(variants) or set(split) & set(shadow) or not split:
+        if not all(isinstance(share, int | float) for share in split.values()):
+            raise BeamfleetError(f"shares must be positive numbers: {dict(split)}")
+        twice = len(set(shadow)) < len(shadow)
+        if {*split, *shadow} != set(variants) or set(split) & set(shadow) or not split or twice:
             raise BeamfleetError(
-                f"each variant of {sorted(variants)} needs either a share or to be a shadow; the "
-                f"shares are {dict(split)}, the shadows {list(shadow)}"
+                f"each variant of {sorted(variants)} needs either a share or to be a shadow, once; "
+                f"the shares are {dict(split)}, the shadows {list(shadow)}"
             )
-        if min(split.values()) <= 0:
-            raise BeamfleetError(f"shares must be positive: {dict(split)}")
+        total = sum(split.values())
+        if not (min(split.values()) > 0 and math.isfinite(total)):
+            raise BeamfleetError(f"shares must be positive numbers: {dict(split)}")
         self.variants = dict(variants)
         self.split = TrafficSplit(tuple(sorted(split.items())), by, shadow)

@@ -12,6 +12,7 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from components.ensemble.rows import rows_of
+from components.ensemble.whole import load_whole
 from components.errors import BeamfleetError
 from components.native import shield_triton
 
@@ -47,12 +48,14 @@ class PipelineHandler(ModelHandler[Any, PredictionResult, "Pipeline"]):
         """Reads the folder.
 
         Raises:
-          BeamfleetError: it is none.
+          BeamfleetError: it is none, or lacks weights.
         """
         shield_triton()
         from transformers import pipeline
 
-        return pipeline(self._task, _folder(self._model), **{**self._options, **_SAFE})
+        made = pipeline(self._task, _folder(self._model), **{**self._options, **_SAFE})
+        load_whole(type(made.model), self._model)  # once more: a pipeline does not tell what lacks
+        return made
 
     def run_inference(
         self,
@@ -108,8 +111,7 @@ class PretrainedHandler(ModelHandler[Mapping[str, Any], PredictionResult, "PreTr
         import torch
         import transformers
 
-        found = getattr(transformers, self._class)
-        loaded = found.from_pretrained(_folder(self._model), use_safetensors=True)
+        loaded = load_whole(getattr(transformers, self._class), _folder(self._model))
         return loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     def run_inference(

@@ -1,7 +1,7 @@
 """Runs any model handler: as many results as examples, in their order."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
@@ -28,7 +28,13 @@ def predict(
     for function in handler.get_preprocess_fns():
         examples = [function(example) for example in examples]
     with whole_rows():
-        results = list(handler.run_inference(examples, model, inference_args))
+        given = handler.run_inference(examples, model, inference_args)
+        if isinstance(given, Mapping | Set | str | bytes):
+            raise RowsError(
+                f"the handler gave a {type(given).__name__}; expected a list or an iterator with "
+                "one result for each example"
+            )
+        results = list(given)
     if len(results) != len(examples):
         raise RowsError(f"the handler gave {len(results)} results for {len(examples)} example(s)")
     results = _in_order(examples, results)

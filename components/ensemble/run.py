@@ -14,15 +14,17 @@ from components.ensemble.stage_handler import StageHandler
 class RunEnsemble(beam.PTransform):
     """Record -> the same record with a column of each stage, or with a failure: one for one."""
 
-    def __init__(self, ensemble: Ensemble) -> None:
+    def __init__(self, ensemble: Ensemble, *, is_shadow: bool = False) -> None:
+        """Takes the ensemble; a model of a shadow that cannot be loaded fails its records only."""
         super().__init__()
-        self._ensemble = ensemble
+        self._ensemble, self._is_shadow = ensemble, is_shadow
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
         for stage in self._ensemble.stages:
             arguments = dict(stage.inference_args) if stage.inference_args else None
             records = records | f"Predict[{stage.name}]" >> RunInference(
-                StageHandler(stage, self._ensemble.memory_mb), inference_args=arguments
+                StageHandler(stage, self._ensemble.memory_mb, is_shadow=self._is_shadow),
+                inference_args=arguments,
             )
         return records
 
@@ -44,7 +46,9 @@ class RunABTest(beam.PTransform):
             | "PartVariants" >> beam.Partition(lambda r, _: names.index(r.variant), len(names))
         )
         results = [
-            part | f"Run[{name}]" >> RunEnsemble(self._test.variants[name])
+            part
+            | f"Run[{name}]"
+            >> RunEnsemble(self._test.variants[name], is_shadow=name in self._test.split.shadow)
             for name, part in zip(names, parts, strict=True)
         ]
         return results | "JoinVariants" >> beam.Flatten()

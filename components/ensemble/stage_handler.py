@@ -30,18 +30,31 @@ class StageHandler(HandlerAround):
     agree by chance. A batch that does not fit the memory is halved, counted and logged.
     """
 
-    def __init__(self, stage: Stage, memory_mb: float | None = None) -> None:
-        """Takes the stage, and the budget of its ensemble."""
+    def __init__(
+        self, stage: Stage, memory_mb: float | None = None, *, is_shadow: bool = False
+    ) -> None:
+        """Takes the stage, the budget of its ensemble, and whether nobody waits for its results:
+        then records fail where the model cannot be loaded, and not the pipeline.
+        """
         super().__init__(stage.handler)
-        self._stage, self._memory_mb = stage, memory_mb
+        self._stage, self._memory_mb, self._is_shadow = stage, memory_mb, is_shadow
 
     def load_model(self) -> Any:
         """Loads the handler's model.
 
         Raises:
           BeamfleetError: it does not fit the memory, or the ensemble's share of it.
-          Exception: whatever else the handler raises.
+          Exception: whatever else the handler raises; of a shadow nothing is raised.
         """
+        try:
+            return self._load()
+        except Exception as error:
+            if not self._is_shadow:
+                raise
+            LOG.exception("stage %s of a shadow cannot load its model", self._stage.name)
+            return _Unloadable(f"its model cannot be loaded: {_reason(error)}")
+
+    def _load(self) -> Any:
         if self._memory_mb is not None:
             limit_gpu_memory(self._memory_mb)
         try:
@@ -62,6 +75,9 @@ class StageHandler(HandlerAround):
         inference_args: Mapping[str, Any] | None = None,
     ) -> list[Record]:
         """Gives the records of the batch with the stage's column, or its failure."""
+        if isinstance(model, _Unloadable):
+            return [r if r.failure else r.failed(self._stage.name, model.reason) for r in batch]
+        batch = [self._with_room(record) for record in batch]
         good = [record for record in batch if record.failure is None]
         done = iter(list(self._predicted(good, model, inference_args)))
         return [record if record.failure else next(done) for record in batch]
@@ -102,6 +118,13 @@ class StageHandler(HandlerAround):
         for start in range(0, len(batch), size):
             yield from self._predicted(batch[start : start + size], model, arguments)
 
+    def _with_room(self, record: Record) -> Record:
+        """Fails a record that would lose a column of its own."""
+        name = self._stage.name
+        if record.failure is not None or name not in record.values:
+            return record
+        return record.failed(name, f"the record has a column {name!r} already; rename the stage")
+
     def _results(
         self, batch: Sequence[Record], model: Any, arguments: Mapping[str, Any] | None
     ) -> list[Any]:
@@ -117,6 +140,13 @@ class StageHandler(HandlerAround):
         LOG.warning("stage %s: a batch of %d does not fit the memory", self._stage.name, size)
         Metrics.counter(self.get_metrics_namespace(), "out_of_memory").inc()
         free_memory()
+
+
+@dataclass
+class _Unloadable:
+    """Stands for the model of a shadow that cannot be loaded."""
+
+    reason: str
 
 
 @dataclass

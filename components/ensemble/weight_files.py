@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def weight_files(folder: Path) -> tuple[str, ...]:
         (taken if _belongs(path, root) else left).append(name)
     _check_enough(folder, taken, left)
     for name in taken:
-        _check_content(folder, name)
+        _check_content(folder, name, taken)
     if odd := [name for name in left if name.lower().endswith(_WEIGHTS + _TEXTS + _OTHER_WEIGHTS)]:
         LOG.warning("%s: not taken: %s", folder, _some(odd))
     return tuple(sorted(taken))
@@ -99,12 +99,13 @@ def _check_enough(folder: Path, taken: Sequence[str], left: Sequence[str]) -> No
         )
 
 
-def _check_content(folder: Path, name: str) -> None:
+def _check_content(folder: Path, name: str, taken: Sequence[str]) -> None:
     path = folder / name
     if name.endswith(".safetensors"):
         _check_header(path)
     elif name.endswith(".safetensors.index.json"):
-        _check_shards(path)
+        beside = {Path(one).name for one in taken if (folder / one).parent == path.parent}
+        _check_shards(path, beside)
     elif name.endswith("config.json") and _mentions_code(_read_json(path)):
         raise BeamfleetError(
             f"{path} names code of its own (auto_map), which is never run; use a model whose class "
@@ -122,13 +123,14 @@ def _check_header(path: Path) -> None:
         raise BeamfleetError(f"{path} is not a whole safetensors file ({hint}); fetch it again")
 
 
-def _check_shards(path: Path) -> None:
+def _check_shards(path: Path, taken: Set[str]) -> None:
+    """Each shard must be among the files beside the index: others would not go with the model."""
     index = _read_json(path)
     shards = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(shards, dict):
         raise BeamfleetError(f"{path} has no weight_map; fetch the model again")
     names = sorted({str(name) for name in shards.values()})
-    if missing := [name for name in names if not (path.parent / name).is_file()]:
+    if missing := [name for name in names if name not in taken]:
         raise BeamfleetError(
             f"{path.parent} lacks {_some(missing)} of the weights; fetch the model again"
         )

@@ -48,7 +48,7 @@ class ServableEnsemble:
         self._bundle = Bundle(uri)
         self.inputs = self._bundle.inputs
         self.stages = tuple(stage.name for stage in self._bundle.stages)
-        self._loaded: list[tuple[StageHandler, Any]] = []
+        self._loaded: list[tuple[Stage, StageHandler, Any]] = []
         if VERSIONS in self.stages:
             raise BeamfleetError(
                 f"{uri}: no stage can be served under the name {VERSIONS!r}, which is the output "
@@ -68,8 +68,8 @@ class ServableEnsemble:
 
     def load(self) -> None:
         """Checks all files, and loads the models of all stages."""
-        stages = self._bundle.ensemble().stages
-        self._loaded = [(StageHandler(stage), self._model(stage)) for stage in stages]
+        ensemble = self._bundle.ensemble()
+        self._loaded = [self._load(stage, ensemble.memory_mb) for stage in ensemble.stages]
 
     def check(self, damaged: str) -> None:
         """Does nothing: `load` checks all, and no file is read after it."""
@@ -96,19 +96,23 @@ class ServableEnsemble:
         Raises:
           RequestError: 504, it is later than `until`, by `time.monotonic`.
         """
-        for handler, model in self._loaded:
+        for stage, handler, model in self._loaded:
+            arguments = dict(stage.inference_args) if stage.inference_args else None
             size = handler.batch_elements_kwargs().get("max_batch_size", _BATCH_ROWS)
             done: list[Record] = []
             for start in range(0, len(records), size):
                 if time.monotonic() > until:  # nobody waits for the answer any more
                     raise RequestError(504, "no prediction in time; send fewer rows")
-                done += handler.run_inference(records[start : start + size], model)
+                batch = records[start : start + size]
+                done += handler.run_inference(batch, model, arguments)
             records = done
         return records
 
-    def _model(self, stage: Stage) -> Any:
+    def _load(self, stage: Stage, memory_mb: float | None) -> tuple[Stage, StageHandler, Any]:
+        handler = StageHandler(stage, memory_mb)
         try:
-            return stage.handler.load_model()
+            handler.set_environment_vars()
+            return stage, handler, handler.load_model()
         except Exception as error:  # a user's handler may raise anything
             raise BeamfleetError(
                 f"stage {stage.name!r} of {self.uri} cannot load its model: {described(error)}"

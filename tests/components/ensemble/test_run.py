@@ -126,14 +126,76 @@ def test_a_shadow_sees_every_record_and_serves_none():
     assert Counter(r.variant for r in results) == {"a": 20, "b": 20}
 
 
-def test_a_record_without_the_split_column_is_a_dead_letter():
-    [result] = run(RunABTest(two_variants(split={"a": 1, "b": 1})), [Record("k", {"y": 1})])
+@pytest.mark.parametrize("values", [{"z": 1}, {"x": None}])
+def test_a_record_without_a_value_to_split_by_is_a_dead_letter(values):
+    [result] = run(RunABTest(two_variants(split={"a": 1, "b": 1})), [Record("k", values)])
     assert result.failure == Failure("split", "the record has no 'x' to split by")
+
+
+def test_what_failed_before_the_split_keeps_its_reason():
+    dead = Record("k", {}).failed("read", "is no image")
+    [result] = run(RunABTest(two_variants(split={"a": 1, "b": 1})), [dead])
+    assert result.failure == Failure("read", "is no image")
+
+
+class Unloadable(Double):
+    def load_model(self):
+        raise ValueError("the weights are gone")
+
+
+def test_a_shadow_that_cannot_be_loaded_fails_alone():
+    once = Ensemble(Stage("y", Double(), "x"))
+    shadow = Ensemble(Stage("y", Unloadable(), "x"), Stage("z", Double(), "y"))
+    test = ABTest({"a": once, "next": shadow}, {"a": 1}, by="x", shadow=("next",))
+    results = run(RunABTest(test), numbers(5))
+    assert Counter((r.variant, r.failure is None) for r in results) == {
+        ("a", True): 5,
+        ("next", False): 5,
+    }
+    reason = "its model cannot be loaded: ValueError: the weights are gone"
+    assert {r.failure for r in results if r.failure} == {Failure("y", reason)}
+    with pytest.raises(Exception, match="the weights are gone"):
+        run(RunEnsemble(shadow), numbers(1))
+
+
+def test_no_column_of_a_record_is_replaced():
+    records = [Record("k", {"x": 1, "y": "mine"}), Record("l", {"x": 2})]
+    kept, done = run(RunEnsemble(Ensemble(Stage("y", Double(), "x"))), records)
+    assert kept.values == {"x": 1, "y": "mine"}
+    assert kept.failure == Failure("y", "the record has a column 'y' already; rename the stage")
+    assert done.values["y"] == 4
+
+
+class Odd(Double):
+    """Gives what has the right length by chance."""
+
+    def __init__(self, given):
+        super().__init__()
+        self.given = given
+
+    def run_inference(self, batch, model, inference_args=None):
+        return self.given
+
+
+@pytest.mark.parametrize("given", [{"a": 1}, {7}, "a", b"a"])
+def test_what_has_no_order_is_no_list_of_results(given):
+    [result] = run(RunEnsemble(Ensemble(Stage("y", Odd(given), "x"))), numbers(1))
+    assert f"the handler gave a {type(given).__name__}" in result.failure.reason
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"split": {"a": 1}}, {"split": {"a": 1, "b": 0}}, {"split": {"a": 1, "c": 1}}, {"split": {}}],
+    [
+        {"split": {"a": 1}},
+        {"split": {"a": 1, "b": 0}},
+        {"split": {"a": 1, "b": math.nan}},
+        {"split": {"a": 1, "b": math.inf}},
+        {"split": {"a": 1e308, "b": 1e308}},
+        {"split": {"a": 1, "b": "1"}},
+        {"split": {"a": 1, "c": 1}},
+        {"split": {}},
+        {"split": {"a": 1}, "shadow": ("b", "b")},
+    ],
 )
 def test_shares_that_make_no_sense_are_refused(options):
     with pytest.raises(BeamfleetError, match="share"):

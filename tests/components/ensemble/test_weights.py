@@ -75,6 +75,11 @@ def test_weights_and_settings_are_taken_and_the_rest_is_said(folder, caplog):
             b'{"weight_map": {"a": "model-1.safetensors", "b": "config.json"}}',
             "lacks model-1.safetensors of the weights",
         ),
+        (
+            "model.safetensors.index.json",
+            b'{"weight_map": {"a": "/tmp/model-1.safetensors", "b": "../x.safetensors"}}',
+            "lacks ../x.safetensors, /tmp/model-1.safetensors of the weights",
+        ),
     ],
 )
 def test_what_may_run_code_or_is_broken_is_refused(folder, name, content, message):

@@ -127,6 +127,25 @@ def colour_bundle(
     return write_bundle(str(folder), f"{__name__}.colours_fn", models, hparams).uri
 
 
+class Scaler(ModelHandler[float, float, None]):
+    """Multiplies by what it is given with the batch, and by the environment."""
+
+    def load_model(self) -> None:
+        self.offset = float(os.environ["SCALER_OFFSET"])
+
+    def run_inference(self, batch, model, inference_args=None):
+        return [number * (inference_args or {}).get("factor", 1) + self.offset for number in batch]
+
+
+def scale_fn(models: Mapping[str, str], hparams: Mapping[str, Any]) -> Ensemble:
+    handler = Scaler(env_vars={"SCALER_OFFSET": "0.5"})
+    return Ensemble(Stage("scaled", handler, inputs="x", inference_args={"factor": 1000}))
+
+
+def scale_bundle(folder: Path) -> str:
+    return write_bundle(str(folder), f"{__name__}.scale_fn", {}, {}).uri
+
+
 def words_bundle(folder: Path) -> str:
     return write_bundle(str(folder), f"{__name__}.words_fn", {}, {}).uri
 

@@ -27,6 +27,7 @@ from tests.components.model_server.ensembles import (
     colour_bundle,
     image_request,
     picture,
+    scale_bundle,
     words_bundle,
 )
 from tests.components.model_server.stores import census_store
@@ -88,10 +89,17 @@ def test_each_stage_answers_for_each_image(colours: ServableEnsemble, kind: str)
 
 
 def test_the_stages_get_batches_of_their_size(colours: ServableEnsemble):
-    handler = innermost(colours._loaded[0][0])
+    handler = innermost(colours._loaded[0][1])
     handler.sizes.clear()
     ask(colours, image_request(*[picture(seed=seed) for seed in range(5)]))
     assert handler.sizes == [2, 2, 1]
+
+
+def test_a_stage_gets_what_it_gets_in_a_pipeline(tmp_path: Path):
+    """Its arguments and its environment: else the server would predict something else."""
+    ensemble = loaded(scale_bundle(tmp_path / "scale"))
+    [record] = ensemble.predict([Record("k", {"x": 7.0})])
+    assert record.values["scaled"] == 7000.5
 
 
 def test_only_the_wanted_outputs_are_given(colours: ServableEnsemble):
