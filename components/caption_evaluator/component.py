@@ -41,8 +41,9 @@ class CaptionEvaluator(base_beam_component.BaseBeamComponent):
     It predicts nothing itself: `inference_result` is what the ensemble made of images whose source
     has references. Metrics: exact_match of the best caption; own_order_exact_match, that of the
     captioner's own first; oracle_exact_match, whether any candidate is right; bleu (corpus, 0 to
-    100); clip_score (0 to 2.5); coverage, the share of images that have a caption. Images that
-    failed count in coverage only, so that it should have a threshold too. `gate.py` has the rules
+    100); clip_score (0 to 2.5); coverage, the share of images that have a caption, of those that
+    could be read (ImageExampleGen bounds the others: max_rejected_share). Images that failed count
+    in coverage only, so that it should have a threshold too. `gate.py` has the rules
     of the blessing.
 
     Outputs: `evaluation` holds metrics.json, images.parquet (all measures of each image) and

@@ -17,7 +17,7 @@ def best_device() -> torch.device:
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """bfloat16 on a GPU; float32 on the CPU, where the results do not depend on the batch."""
+    """bfloat16 on a GPU; float32 on the CPU, where no caption depends on the batch."""
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
