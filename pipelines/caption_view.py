@@ -15,7 +15,7 @@ def show_captions(summary: Summary, console: "Console", *, everything: bool) -> 
 
     if not (uri := summary.paths.get("predictions")):
         return
-    where = f"{summary.paths.get('contact sheet', uri)}, or `beamfleet show latest --all`"
+    where = f"{summary.paths.get('contact sheet', uri)}, or `{summary.show_command}`"
     limit = None if everything else 10
     result = CaptionResult(uri, str(summary.examples.get("rejects", "")))
     for line in result_lines(result, limit, where=where):

@@ -1,6 +1,7 @@
 """What a run did, in numbers: read from what its nodes published, cached ones included."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -54,6 +55,11 @@ class Summary:
     """Nodes whose outputs came from the cache."""
     paths: Mapping[str, str] = field(default_factory=dict)
     """Where things lie."""
+
+    @property
+    def show_command(self) -> str:
+        """Prints this summary with all entities and all images."""
+        return f"beamfleet show {self.run} --root {shlex.quote(self.root)} --all"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

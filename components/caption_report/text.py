@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from components.caption_report.names import printable
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
 
-MORE = "captions.html, or `beamfleet show latest --all`"
-
 
 def result_lines(
     result: CaptionResult,
     limit: int | None = 10,
     top: int = 3,
     ranker: str = "CLIP",
-    where: str = MORE,
+    where: str = "captions.html",
 ) -> Iterator[str]:
     """Lines of all images of a result, then of those that failed.
 
