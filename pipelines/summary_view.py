@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.entity_evaluator.config import REGRESSION_METRICS
+from components.words import counted
 from pipelines.caption_view import show_captions
 from pipelines.entities import serves_own
 from pipelines.entity_view import VERDICTS, entity_lines, show_entities
@@ -49,7 +50,7 @@ def show_summary(summary: Summary, console: "Console", *, everything: bool = Fal
 
 def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     style = STATE_STYLES[summary.state]
-    cached = f", {_plural(len(summary.cached), 'node')} from the cache" if summary.cached else ""
+    cached = f", {counted(len(summary.cached), 'node')} from the cache" if summary.cached else ""
     yield "run", f"{summary.run} [{style}]{summary.state}[/] in {duration(summary.seconds)}{cached}"
     if summary.examples:
         yield "rows", _rows(summary.examples)
@@ -240,7 +241,3 @@ def _inference(section: Section) -> str:
         f"{with_version}, {fallback}"
         f"{number(section.get('rows_failed', 0))} failed{unread}"
     )
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.caption_evaluator.compare import Difference, exact_matches, paired, wilson
+from components.caption_evaluator.compare import Difference, exact_matches, paired
 from components.caption_evaluator.config import CaptionEvaluationConfig
 from components.caption_evaluator.gate import AgainstPushed, objections
+from components.caption_evaluator.intervals import Interval, intervals
 from components.caption_evaluator.notes import against_notes, image_notes
 from components.caption_evaluator.read import CaptionResult, read_result
 from components.caption_evaluator.score import bleu_signature, count, measure, score_images
@@ -44,6 +45,8 @@ class CaptionEvaluation:
     """rows_in = rows_evaluated (with a reference) + rows_without_reference + rows_failed."""
     overall: Mapping[str, Mapping[str, float | None]]
     """Metrics by model (candidate, pushed); None where undefined."""
+    intervals: Mapping[str, Interval | None]
+    """Of the candidate's metrics; None where undefined."""
     ranking: Difference | None
     """exact_match against own_order_exact_match; None where one of them is undefined."""
     notes: list[str]
@@ -95,6 +98,7 @@ class _Evaluation:
             objections=self._objections(),
             counts=count(self._images),
             overall={name: measure(t) for name, t in tables.items() if t is not None},
+            intervals=intervals(self._images, self._config.confidence),
             ranking=_ranking(self._images, self._config.confidence),
             notes=self._notes(),
             images=self._images,
@@ -141,12 +145,11 @@ class _Evaluation:
         table = slice_table(self._images, self._slicings, self._unknown, confidence)
         write_parquet(f"{folder}/{IMAGES_FILE}", self._images)
         write_parquet(f"{folder}/{SLICES_FILE}", table)
-        matches = exact_matches(self._images)
         content = {
             "overall": evaluation.overall,
             "counts": evaluation.counts,
             "confidence": confidence,
-            "exact_match_interval": _interval(matches.sum(), len(matches), confidence),
+            "intervals": evaluation.intervals,
             "ranking": evaluation.ranking and asdict(evaluation.ranking),
             "against_pushed": self._against and _as_json(self._against, confidence),
             "variants": variant_differences(self._images, confidence),
@@ -176,10 +179,6 @@ def _ranking(images: pa.Table, confidence: float) -> Difference | None:
         return None
     own = exact_matches(images, "own_order_exact_match")
     return paired(exact_matches(images), own, confidence)
-
-
-def _interval(right: int, rows: int, confidence: float) -> tuple[float, float] | None:
-    return wilson(int(right), rows, confidence) if rows else None
 
 
 def _as_json(against: AgainstPushed, confidence: float) -> dict[str, Any]:

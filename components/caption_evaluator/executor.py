@@ -62,6 +62,8 @@ def record(
         evaluation.set_int_custom_property(name, number)
     evaluation.set_float_custom_property("confidence", config.confidence)
     evaluation.set_string_custom_property("overall", json.dumps(result.overall, sort_keys=True))
+    intervals = json.dumps(result.intervals, sort_keys=True)
+    evaluation.set_string_custom_property("intervals", intervals)
     ranking = asdict(result.ranking) if result.ranking else None
     evaluation.set_string_custom_property("ranking", json.dumps(ranking, sort_keys=True))
     evaluation.set_string_custom_property("notes", "; ".join(result.notes))

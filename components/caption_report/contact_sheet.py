@@ -21,6 +21,7 @@ from typing import Any
 from components.caption_report.names import printable
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
 from components.caption_report.staged import staged_file
+from components.words import counted
 
 MAX_IMAGES = 20_000
 """In one file, which then has some 220 MB; a browser opens it in seconds. The page says so."""
@@ -86,7 +87,7 @@ def _head(result: CaptionResult, config: SheetConfig, shown: int) -> str:
         policy=_policy(),
         style=_asset("sheet.css"),
         title=_escaped(config.title),
-        images=_count(result.images, "image"),
+        images=counted(result.images, "image"),
         failures=f"{result.failed:,}",
         about=_about(result, config.run),
         notice=_notices(result, config.note, shown),
@@ -212,7 +213,3 @@ def _asset(*names: str) -> str:
 
 def _escaped(text: str) -> str:
     return html.escape(printable(text))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from components.caption_report.names import printable
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
+from components.words import counted
 
 
 def result_lines(
@@ -59,6 +60,5 @@ def _title(name: str, variant: str) -> str:
 
 def _more(count: int, limit: int | None, what: str, where: str) -> Iterator[str]:
     if limit is not None and count > limit:
-        more = count - limit
-        yield f"{more:,} more {'image' if more == 1 else 'images'} {what}: {where}"
+        yield f"{counted(count - limit, 'more image')} {what}: {where}"
         yield ""
