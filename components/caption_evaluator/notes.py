@@ -11,7 +11,6 @@ from components.caption_evaluator.score import count, measure
 from components.ensemble.declaration import content_of
 from components.words import counted
 
-
 FEW_IMAGES = 30
 """With fewer images, a note says that they tell little."""
 
