@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from components.caption_evaluator.compare import Difference, exact_matches, paired
 from components.caption_evaluator.config import CaptionEvaluationConfig
-from components.caption_evaluator.gate import AgainstPushed, objections
+from components.caption_evaluator.gate import NO_REFERENCES, AgainstPushed, objections
 from components.caption_evaluator.intervals import Interval, intervals
 from components.caption_evaluator.notes import against_notes, image_notes
 from components.caption_evaluator.read import CaptionResult, read_result
@@ -94,13 +94,14 @@ class _Evaluation:
 
     def run(self) -> CaptionEvaluation:
         tables = {"candidate": self._images, "pushed": self._pushed}
+        found = self._objections()
         evaluation = CaptionEvaluation(
-            objections=self._objections(),
+            objections=found,
             counts=count(self._images),
             overall={name: measure(t) for name, t in tables.items() if t is not None},
             intervals=intervals(self._images, self._config.confidence),
             ranking=_ranking(self._images, self._config.confidence),
-            notes=self._notes(),
+            notes=self._notes(told=NO_REFERENCES in found),
             images=self._images,
             slicings=self._slicings,
         )
@@ -117,9 +118,10 @@ class _Evaluation:
             found.append(f"it cannot be compared with the pushed version {version}: {why}")
         return found
 
-    def _notes(self) -> list[str]:
+    def _notes(self, *, told: bool) -> list[str]:
+        """`told` is whether an objection says that nothing could be compared."""
         notes = image_notes(self._images, self._unknown)
-        if missing := self._result.missing:
+        if (missing := self._result.missing) and not told:
             notes.append(f"not sliced by {', '.join(missing)}: no image has a reference or these")
         if self._variants > 1:
             notes.append(f"{self._variants} variants were judged together")
@@ -128,7 +130,7 @@ class _Evaluation:
         version = self._task.baseline_version
         if version:
             return [*notes, f"it was not compared with the pushed version {version}"]
-        if self._config.dropping:
+        if self._config.dropping and not told:
             metrics = ", ".join(self._config.dropping)
             notes.append(f"no version is pushed, so max_drop of {metrics} was not asked for")
         return notes

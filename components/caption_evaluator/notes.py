@@ -38,7 +38,7 @@ def image_notes(images: pa.Table, unknown: frozenset[str]) -> list[str]:
         notes.append(
             f"only {few} with a reference: fewer than {FEW_IMAGES} tell little, see the intervals"
         )
-    if without := counts["rows_without_reference"]:
+    if counts["rows_evaluated"] and (without := counts["rows_without_reference"]):
         images_without = f"{counted(without, 'image')} without a reference"
         notes.append(f"only clip_score and coverage count {images_without}")
     if counts["rows_evaluated"] and measure(images)["own_order_exact_match"] is None:

@@ -76,6 +76,8 @@ def test_overall_metrics_and_counts(tmp_path: Path) -> None:
     assert (low, high) == pytest.approx((expected.low, expected.high))
     assert metrics["overall"] == evaluation.overall
     assert "|tok:13a|" in metrics["bleu_signature"]
+    assert evaluation.notes[0] == "1 image failed: read: is not an image"
+    assert "only clip_score and coverage count 1 image without a reference" in evaluation.notes
     assert evaluation.blessed
 
 
