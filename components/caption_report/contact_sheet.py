@@ -7,6 +7,7 @@ the script only ever sets text, and the page's Content-Security-Policy lets no o
 
 import base64
 import hashlib
+import heapq
 import html
 import itertools
 import json
@@ -18,7 +19,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from components.caption_report.names import printable
+from components.caption_report.names import natural, printable
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
 from components.caption_report.staged import staged_file
 from components.words import counted
@@ -134,7 +135,8 @@ def _notices(result: CaptionResult, note: str, shown: int) -> str:
 def _failed(result: CaptionResult) -> str:
     if not result.failed:
         return "<p>Every image has captions.</p>"
-    letters = itertools.islice(result.dead_letters(), MAX_FAILED)
+    # Those that could not be read and those that the models refused, in one order.
+    letters = heapq.nsmallest(MAX_FAILED, result.dead_letters(), lambda one: natural(one.uri))
     more = result.failed - MAX_FAILED
     where = f"{_escaped(result.uri)}/dead_letters"
     return (
