@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from pipelines.entities import (
@@ -53,7 +52,7 @@ def entity_lines(summary: Summary) -> Iterator[tuple[str, str]]:
         return
     if small := pick(summary.entities, min_rows(summary)).small:
         yield "small entities", _small(small, min_rows(summary))
-    yield "all entities", f"beamfleet show {summary.run} --root {quote(summary.root)} --all"
+    yield "all entities", summary.show_command
 
 
 def min_rows(summary: Summary) -> int:

@@ -19,6 +19,8 @@ class NodeEvent:
     """STARTED, DONE, CACHED, FAILED or SKIPPED."""
     seconds: float = 0.0
     """Since the node started."""
+    reason: str = ""
+    """Why a node was skipped, if it says so."""
 
 
 class Observer(Protocol):

@@ -38,7 +38,7 @@ class _ObservedLauncher(launcher.Launcher):
         self._observer = observer
         self._node = self._pipeline_node.node_info.id
         self._state = DONE
-        self._gave_up = ""
+        self._gave_up = self._skipped = ""
 
     def launch(self) -> Any:
         started = time.monotonic()
@@ -54,13 +54,19 @@ class _ObservedLauncher(launcher.Launcher):
         return result
 
     def _tell(self, state: str, started: float) -> None:
-        self._observer.on(NodeEvent(self._node, state, time.monotonic() - started))
+        seconds = time.monotonic() - started
+        self._observer.on(NodeEvent(self._node, state, seconds, self._skipped))
 
     def _prepare_execution(self) -> Any:
         prepared = super()._prepare_execution()
         if not prepared.is_execution_needed:
             self._state = CACHED if prepared.execution_metadata else SKIPPED
         return prepared
+
+    def _publish_successful_execution(self, *arguments: Any) -> None:
+        if reason := _skipped(arguments[-1]):
+            self._state, self._skipped = SKIPPED, reason
+        super()._publish_successful_execution(*arguments)
 
     def _publish_failed_execution(self, *arguments: Any, **keywords: Any) -> None:
         # After an input that cannot be resolved TFX publishes FAILED and returns as if all was
@@ -69,6 +75,13 @@ class _ObservedLauncher(launcher.Launcher):
         if output is not None and output.execution_result.result_message:
             self._gave_up = output.execution_result.result_message.strip().splitlines()[-1]
         super()._publish_failed_execution(*arguments, **keywords)
+
+
+def _skipped(output: Any) -> str:
+    """Why a node had nothing to do, which it says in a property of its output; "" if it had."""
+    outputs = output.output_artifacts.values() if output is not None else ()
+    found = (a.custom_properties for one in outputs for a in one.artifacts)
+    return next((str(p["skipped"].string_value) for p in found if "skipped" in p), "")
 
 
 @contextmanager

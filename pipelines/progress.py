@@ -47,7 +47,7 @@ class PlainProgress:
     def on(self, event: NodeEvent) -> None:
         """See Observer."""
         seconds = "" if event.state == STARTED else f" ({event.seconds:.1f} s)"
-        self._line(f"{event.node}: {_WORDS.get(event.state, event.state)}{seconds}")
+        self._line(f"{event.node}: {_words(event)}{seconds}")
 
     def note(self, text: str) -> None:
         """How far the running node is."""
@@ -66,6 +66,7 @@ class LiveProgress:
         self._title = title
         self._stage = self._note = ""
         self._states: dict[str, str] = {}
+        self._words: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
         self._since = time.monotonic()
         self._started: dict[str, float] = {}
@@ -99,6 +100,7 @@ class LiveProgress:
             self._started[event.node] = time.monotonic()
         self._seconds[event.node] = event.seconds
         self._states[event.node] = event.state
+        self._words[event.node] = _words(event)
         self._live.refresh()
 
     def _table(self) -> "RenderableType":
@@ -116,7 +118,7 @@ class LiveProgress:
             table.add_row(Text("▶", "cyan"), self._stage, "", Text(waited, "dim"))
         for node, state in self._states.items():
             mark, style = _LOOK[state]
-            text = self._note if state == STARTED and self._note else _WORDS.get(state, state)
+            text = (state == STARTED and self._note) or self._words.get(node, state)
             words = Text(text, style)
             table.add_row(Text(mark, style), node, words, Text(self._time(node, state), "dim"))
         return table
@@ -127,6 +129,11 @@ class LiveProgress:
         if state == STARTED:
             return f"{time.monotonic() - self._started[node]:.0f} s"
         return f"{self._seconds[node]:.1f} s"
+
+
+def _words(event: NodeEvent) -> str:
+    words = _WORDS.get(event.state, event.state)
+    return f"{words}: {event.reason}" if event.reason else words
 
 
 class Silent:

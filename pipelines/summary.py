@@ -1,6 +1,7 @@
 """What a run did, in numbers: read from what its nodes published, cached ones included."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,8 +34,9 @@ class Summary:
     """blessed, reason, notes, overall, slices, min_eval_rows, rows_evaluated, entities_blessed,
     _kept, _fallback, ..."""
     captions: Section = field(default_factory=dict)
-    """blessed, reason, notes, overall (metrics by model), ranking, rows_in, rows_evaluated,
-    rows_without_reference, rows_failed."""
+    """blessed, reason, notes, overall (metrics by model), intervals (low and high of the metrics),
+    thresholds, ranking, slices (worst first), rows_in, rows_evaluated, rows_without_reference,
+    rows_failed."""
     note: str = ""
     """What the pipeline says of its captions."""
     fairness: Section = field(default_factory=dict)
@@ -54,6 +56,11 @@ class Summary:
     """Nodes whose outputs came from the cache."""
     paths: Mapping[str, str] = field(default_factory=dict)
     """Where things lie."""
+
+    @property
+    def show_command(self) -> str:
+        """Prints this summary with all entities and all images."""
+        return f"beamfleet show {self.run} --root {shlex.quote(self.root)} --all"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -82,7 +89,9 @@ def summarise(run: Run) -> Summary:
             evaluation, get("EntityEvaluator", "blessing"), run.node("EntityEvaluator")
         ),
         captions=_captions(
-            get("CaptionEvaluator", "evaluation"), get("CaptionEvaluator", "blessing")
+            get("CaptionEvaluator", "evaluation"),
+            get("CaptionEvaluator", "blessing"),
+            run.node("CaptionEvaluator"),
         ),
         note=_note(run.node("CaptionReport")),
         fairness=largest_gap(groups) if groups else {},
@@ -129,17 +138,34 @@ def _evaluation(
     }
 
 
-def _captions(evaluation: Artifact | None, blessing: Artifact | None) -> dict[str, Any]:
-    if evaluation is None or blessing is None:
+def _captions(
+    evaluation: Artifact | None, blessing: Artifact | None, node: Node | None
+) -> dict[str, Any]:
+    if evaluation is None or blessing is None or node is None:
         return {}
     return {
         "blessed": bool(blessing.properties.get("blessed")),
         "reason": blessing.properties.get("reason", ""),
         "notes": evaluation.properties.get("notes", ""),
         "overall": json.loads(evaluation.properties.get("overall") or "{}"),
+        "intervals": json.loads(evaluation.properties.get("intervals") or "{}"),
+        "thresholds": json.loads(node.parameters.get("thresholds") or "{}"),
+        "slices": _slices(_file(evaluation, "slices.parquet")),
         "ranking": json.loads(evaluation.properties.get("ranking") or "null"),
         **{k: int(v) for k, v in evaluation.properties.items() if k.startswith("rows_")},
     }
+
+
+def _slices(file: Path | None) -> list[dict[str, Any]]:
+    """Slices with an exact match, worst first; of equal ones the largest first."""
+    if file is None:
+        return []
+    import pyarrow.parquet as pq
+
+    names = ("exact_match", "exact_match_low", "exact_match_high")
+    rows = pq.read_table(file, columns=["slice", "columns", "rows_evaluated", *names]).to_pylist()
+    known = [row for row in rows if row.pop("columns") and row["exact_match"] is not None]
+    return sorted(known, key=lambda row: (row["exact_match"], -row["rows_evaluated"]))
 
 
 def _note(node: Node | None) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.entity_evaluator.config import REGRESSION_METRICS
-from pipelines.caption_view import show_captions
+from components.words import counted
+from pipelines.caption_view import caption_lines, show_captions
 from pipelines.entities import serves_own
 from pipelines.entity_view import VERDICTS, entity_lines, show_entities
 from pipelines.render import STATE_STYLES, duration, escaped, figure, number, plain_table
@@ -49,7 +50,7 @@ def show_summary(summary: Summary, console: "Console", *, everything: bool = Fal
 
 def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     style = STATE_STYLES[summary.state]
-    cached = f", {_plural(len(summary.cached), 'node')} from the cache" if summary.cached else ""
+    cached = f", {counted(len(summary.cached), 'node')} from the cache" if summary.cached else ""
     yield "run", f"{summary.run} [{style}]{summary.state}[/] in {duration(summary.seconds)}{cached}"
     if summary.examples:
         yield "rows", _rows(summary.examples)
@@ -67,17 +68,13 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
         yield from entity_lines(summary)
         yield from _overall(summary.evaluation)
         yield from _groups(summary)
-    if summary.captions:
-        yield "captions", _captions(summary.captions)
-        if summary.captions["notes"]:
-            yield "notes", f"[yellow]{escaped(summary.captions['notes'])}[/]"
-        yield from _caption_metrics(summary.captions)
+    yield from caption_lines(summary)
     if summary.note:
         yield "note", f"[yellow]{escaped(summary.note)}[/]"
     if summary.infra:
         yield "serving", _infra(summary.infra)
     if summary.push:
-        yield "pushed", _push(summary.push, cached="Pusher" in summary.cached)
+        yield "pushed", _push(summary)
     if summary.inference:
         yield "bulk inference", _inference(summary.inference)
 
@@ -148,35 +145,6 @@ def _overall(section: Section) -> Iterator[tuple[str, str]]:
         yield metric, f"{figure(value)} [dim]({against})[/]"
 
 
-def _captions(section: Section) -> str:
-    style, word = ("green", "blessed") if section["blessed"] else ("bold red", "not blessed")
-    why = f": {escaped(section['reason'])}" if section["reason"] else ""
-    without = section.get("rows_without_reference", 0)
-    return (
-        f"{number(section.get('rows_evaluated', 0))} images compared with a reference, "
-        f"{number(without)} have none, {number(section.get('rows_failed', 0))} failed; "
-        f"[{style}]{word}[/]{why}"
-    )
-
-
-def _caption_metrics(section: Section) -> Iterator[tuple[str, str]]:
-    models: Mapping[str, Any] = section["overall"]
-    pushed = models.get("pushed") or {}
-    for metric, value in models.get("candidate", {}).items():
-        if value is not None:
-            against = f" [dim](pushed {figure(pushed[metric])})[/]" if pushed.get(metric) else ""
-            yield metric.replace("_", " "), f"{figure(value)}{against}"
-    if ranking := section["ranking"]:
-        yield (
-            "ranking",
-            (
-                f"{ranking['value']:+.3f} exact match by ranking than by the captioner's order "
-                f"(interval {ranking['low']:+.3f} to {ranking['high']:+.3f}, "
-                f"{ranking['test']} p {figure(ranking['p_value'])})"
-            ),
-        )
-
-
 def _groups(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.fairness:
         yield "fairness", _fairness(summary.fairness)
@@ -212,11 +180,15 @@ def _infra(section: Section) -> str:
     return f"[{style}]{word}[/]{why} ({', '.join(figures)})"
 
 
-def _push(section: Section, *, cached: bool) -> str:
+def _push(summary: Summary) -> str:
+    section, cached = summary.push, "Pusher" in summary.cached
     version, directory = section["version"], section["directory"]
     if not section["pushed"]:
         stays = f"version {version} stays" if version else "nothing is pushed"
-        return f"[yellow]no new version[/], {stays}: {escaped(section['reason'])}"
+        said = f": {summary.captions.get('reason')}"  # by the evaluation, above
+        return (
+            f"[yellow]no new version[/], {stays}: {escaped(section['reason'].removesuffix(said))}"
+        )
     if not section["current"]:
         why = escaped(section["problem"])
         return f"[bold red]version {version} is NOT there any more[/]: {why}"
@@ -240,7 +212,3 @@ def _inference(section: Section) -> str:
         f"{with_version}, {fallback}"
         f"{number(section.get('rows_failed', 0))} failed{unread}"
     )
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")

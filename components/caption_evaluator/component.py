@@ -49,9 +49,10 @@ class CaptionEvaluator(base_beam_component.BaseBeamComponent):
     Outputs: `evaluation` holds metrics.json, images.parquet (all measures of each image) and
     slices.parquet, and opens with `tfma.load_eval_result`; its custom properties are rows_in,
     rows_evaluated, rows_without_reference, rows_failed, baseline_version (ints), confidence,
-    overall (JSON: metrics by model), ranking (JSON: exact_match against own_order_exact_match, with
-    interval and p-value) and notes. `blessing` has the file BLESSED or NOT_BLESSED and the
-    properties blessed, unchanged (0 or 1) and reason.
+    overall (JSON: metrics by model), intervals (JSON: [low, high] of the candidate's), ranking
+    (JSON: exact_match against own_order_exact_match, with interval and p-value) and notes.
+    `blessing` has the file BLESSED or NOT_BLESSED and the properties blessed, unchanged (0 or 1)
+    and reason.
 
     Example:
         evaluator = CaptionEvaluator(

@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.caption_evaluator.compare import Difference, exact_matches, paired, wilson
+from components.caption_evaluator.compare import Difference, exact_matches, paired
 from components.caption_evaluator.config import MOST_VALUES, CaptionEvaluationConfig
-from components.caption_evaluator.gate import AgainstPushed, objections
+from components.caption_evaluator.gate import NO_REFERENCES, AgainstPushed, objections
+from components.caption_evaluator.intervals import Interval, intervals
 from components.caption_evaluator.notes import against_notes, image_notes
 from components.caption_evaluator.read import CaptionResult, read_result, source_columns
 from components.caption_evaluator.score import bleu_signature, count, measure, score_images
@@ -44,6 +45,8 @@ class CaptionEvaluation:
     """rows_in = rows_evaluated (with a reference) + rows_without_reference + rows_failed."""
     overall: Mapping[str, Mapping[str, float | None]]
     """Metrics by model (candidate, pushed); None where undefined."""
+    intervals: Mapping[str, Interval | None]
+    """Of the candidate's metrics; None where undefined."""
     ranking: Difference | None
     """exact_match against own_order_exact_match; None where one of them is undefined."""
     notes: list[str]
@@ -94,12 +97,14 @@ class _Evaluation:
 
     def run(self) -> CaptionEvaluation:
         tables = {"candidate": self._images, "pushed": self._pushed}
+        found = self._objections()
         evaluation = CaptionEvaluation(
-            objections=self._objections(),
+            objections=found,
             counts=count(self._images),
             overall={name: measure(t) for name, t in tables.items() if t is not None},
+            intervals=intervals(self._images, self._config.confidence),
             ranking=_ranking(self._images, self._config.confidence),
-            notes=self._notes(),
+            notes=self._notes(told=NO_REFERENCES in found),
             images=self._images,
             slicings=self._slicings,
         )
@@ -116,9 +121,10 @@ class _Evaluation:
             found.append(f"it cannot be compared with the pushed version {version}: {why}")
         return found
 
-    def _notes(self) -> list[str]:
+    def _notes(self, *, told: bool) -> list[str]:
+        """`told` is whether an objection says that nothing could be compared."""
         notes = image_notes(self._images, self._unknown)
-        if missing := self._result.missing:
+        if (missing := self._result.missing) and not told:
             notes.append(f"not sliced by {', '.join(missing)}: no image has a reference or these")
         if self._many:
             notes.append(f"not sliced by {', '.join(self._many)}: more than {MOST_VALUES} values")
@@ -129,7 +135,7 @@ class _Evaluation:
         version = self._task.baseline_version
         if version:
             return [*notes, f"it was not compared with the pushed version {version}"]
-        if self._config.dropping:
+        if self._config.dropping and not told:
             metrics = ", ".join(self._config.dropping)
             notes.append(f"no version is pushed, so max_drop of {metrics} was not asked for")
         return notes
@@ -149,12 +155,11 @@ class _Evaluation:
         table = slice_table(self._images, self._slicings, self._unknown, confidence)
         write_parquet(f"{folder}/{IMAGES_FILE}", self._images)
         write_parquet(f"{folder}/{SLICES_FILE}", table)
-        matches = exact_matches(self._images)
         content = {
             "overall": evaluation.overall,
             "counts": evaluation.counts,
             "confidence": confidence,
-            "exact_match_interval": _interval(matches.sum(), len(matches), confidence),
+            "intervals": evaluation.intervals,
             "ranking": evaluation.ranking and asdict(evaluation.ranking),
             "against_pushed": self._against and _as_json(self._against, confidence),
             "variants": variant_differences(self._images, confidence),
@@ -184,10 +189,6 @@ def _ranking(images: pa.Table, confidence: float) -> Difference | None:
         return None
     own = exact_matches(images, "own_order_exact_match")
     return paired(exact_matches(images), own, confidence)
-
-
-def _interval(right: int, rows: int, confidence: float) -> tuple[float, float] | None:
-    return wilson(int(right), rows, confidence) if rows else None
 
 
 def _as_json(against: AgainstPushed, confidence: float) -> dict[str, Any]:

@@ -46,21 +46,24 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         result = evaluate(task, config)
         analyze_images(result.images, result.slicings, evaluation.uri, self._make_beam_pipeline)
-        _record(evaluation, result, config, version)
+        record(evaluation, result, config, version)
         unchanged = _is_unchanged(model.uri, exec_properties["push_destination"], version)
         _bless(blessing, result, unchanged, model)
 
 
-def _record(
+def record(
     evaluation: types.Artifact,
     result: CaptionEvaluation,
     config: CaptionEvaluationConfig,
     version: int,
 ) -> None:
+    """Sets the custom properties that the component names."""
     for name, number in {**result.counts, "baseline_version": version}.items():
         evaluation.set_int_custom_property(name, number)
     evaluation.set_float_custom_property("confidence", config.confidence)
     evaluation.set_string_custom_property("overall", json.dumps(result.overall, sort_keys=True))
+    intervals = json.dumps(result.intervals, sort_keys=True)
+    evaluation.set_string_custom_property("intervals", intervals)
     ranking = asdict(result.ranking) if result.ranking else None
     evaluation.set_string_custom_property("ranking", json.dumps(ranking, sort_keys=True))
     evaluation.set_string_custom_property("notes", "; ".join(result.notes))

@@ -27,7 +27,10 @@ from components.caption_evaluator.config import NEED_REFERENCE, CaptionEvaluatio
 from components.caption_evaluator.score import count, measure, normalised
 from components.entity_evaluator.config import Threshold
 from components.entity_evaluator.significance import mcnemar
+from components.words import counted
 
+NO_REFERENCES = "no reference captions (nothing is pushed without)"
+"""The same for all metrics that need them: said once."""
 _ROUNDING = 1e-9
 """0.8 - 0.7 is a little more than 0.1."""
 Values = Mapping[str, float | None]
@@ -65,7 +68,7 @@ def objections(
     """Everything that speaks against pushing, in words; empty: the version is blessed."""
     counts = count(images)
     if counts["rows_failed"] == counts["rows_in"]:
-        return [f"none of {counts['rows_in']} images has a caption"]
+        return [f"{counted(counts['rows_in'], 'image')}, and none has a caption"]
     values, found = measure(images), []
     for metric, threshold in config.thresholds.items():
         found += _value_threshold(metric, threshold, values, counts)
@@ -73,7 +76,7 @@ def objections(
         found += _against_pushed(against, config)
     elif all(threshold.bound is None for threshold in config.thresholds.values()):
         found += _against_constant(images, config)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _value_threshold(
@@ -101,7 +104,7 @@ def _against_pushed(against: AgainstPushed, config: CaptionEvaluationConfig) -> 
         value, pushed = against.candidate_values[metric], against.pushed_values[metric]
         most = config.thresholds[metric].max_drop
         if value is None or pushed is None or most is None:
-            found.append(f"max_drop: {why_undefined(metric, counts)}")
+            found.append(why_undefined(metric, counts))
         elif pushed - value > most + _ROUNDING:
             found.append(
                 f"{metric} is {value:.4g}, worse than the pushed version's {pushed:.4g} by more "
@@ -115,8 +118,8 @@ def _against_pushed(against: AgainstPushed, config: CaptionEvaluationConfig) -> 
     if p <= config.alpha:
         found.append(
             f"{metric} {against.candidate_values[metric]:.4g} is significantly worse than the "
-            f"pushed version's {against.pushed_values[metric]:.4g} on {ours.num_rows} "
-            f"images (p {p:.2g})"
+            f"pushed version's {against.pushed_values[metric]:.4g} on "
+            f"{counted(ours.num_rows, 'image')} (p {p:.2g})"
         )
     return found
 
@@ -138,17 +141,15 @@ def _against_constant(images: pa.Table, config: CaptionEvaluationConfig) -> list
         return []
     return [
         f"exact_match {right.mean():.4g} is not significantly better than the "
-        f"{always.mean():.4g} of the caption {constant!r} on all {len(right)} images (p {p:.2g})"
+        f"{always.mean():.4g} of the caption {constant!r} on each of "
+        f"{counted(len(right), 'image')} (p {p:.2g})"
     ]
 
 
 def why_undefined(metric: str, counts: Mapping[str, int]) -> str:
     """Why a metric has no value."""
     if metric in NEED_REFERENCE and not counts["rows_evaluated"]:
-        return (
-            f"{metric} needs references, and none of the {counts['rows_without_reference']} images "
-            "with a caption has one"
-        )
+        return NO_REFERENCES
     if metric == "own_order_exact_match":
         return f"{metric} needs the captioner's own first caption of every image (place 1)"
     if metric == "bleu":

@@ -9,6 +9,10 @@ from components.caption_evaluator.gate import AgainstPushed, why_undefined
 from components.caption_evaluator.read import CaptionResult
 from components.caption_evaluator.score import count, measure
 from components.ensemble.declaration import content_of
+from components.words import counted
+
+FEW_IMAGES = 30
+"""With fewer images, a note says that they tell little."""
 
 
 def image_notes(images: pa.Table, unknown: frozenset[str]) -> list[str]:
@@ -22,14 +26,21 @@ def image_notes(images: pa.Table, unknown: frozenset[str]) -> list[str]:
     if failed := counts["rows_failed"]:
         reasons = Counter(images.column("failure").drop_null().to_pylist())
         [(reason, times)] = reasons.most_common(1)
-        notes.append(f"{failed} images failed, {times} of them so: {reason}")
+        so = "" if times == failed else f", {times} of them so"
+        notes.append(f"{counted(failed, 'image')} failed{so}: {reason}")
         if unknown:
             notes.append(
                 f"failed images do not tell {', '.join(sorted(unknown))}: slices by these have no "
                 "rows_in, rows_failed and coverage"
             )
-    if without := counts["rows_without_reference"]:
-        notes.append(f"{without} images have no reference: only clip_score and coverage count them")
+    if 0 < counts["rows_evaluated"] < FEW_IMAGES:
+        few = counted(counts["rows_evaluated"], "image")
+        notes.append(
+            f"only {few} with a reference: fewer than {FEW_IMAGES} tell little, see the intervals"
+        )
+    if counts["rows_evaluated"] and (without := counts["rows_without_reference"]):
+        images_without = f"{counted(without, 'image')} without a reference"
+        notes.append(f"only clip_score and coverage count {images_without}")
     if counts["rows_evaluated"] and measure(images)["own_order_exact_match"] is None:
         notes.append(why_undefined("own_order_exact_match", counts))
     return notes
@@ -46,8 +57,8 @@ def against_notes(
     alone = [result.rows.num_rows - both for result in (candidate, pushed)]
     if any(alone):
         notes.append(
-            f"{both} images were compared with the pushed version; {alone[0]} others are captioned "
-            f"by this one only, {alone[1]} by the pushed one only, or have another reference"
+            f"{counted(both, 'image')} compared with the pushed version; captioned by this one "
+            f"only, or with another reference: {alone[0]}; by the pushed one only: {alone[1]}"
         )
     stages = sorted(stage for stage, _ in _models(candidate) ^ _models(pushed))
     if stages and "clip_score" in (against.metric, *config.dropping):

@@ -149,7 +149,12 @@ def corpus_bleu(counts: pa.ChunkedArray) -> float | None:
 
     Source: Papineni et al. 2002; Post 2018, whose sacrebleu computes it (`bleu_signature`).
     """
-    total = np.array(counts.to_pylist(), np.int64).reshape(-1, 10).sum(axis=0).tolist()
+    return bleu_of(np.array(counts.to_pylist(), np.int64).reshape(-1, 10).sum(axis=0))
+
+
+def bleu_of(counts: np.ndarray) -> float | None:
+    """Corpus BLEU of the sum of its sentences' counts, (10,) integers; see `corpus_bleu`."""
+    total = counts.tolist()
     if not total[7]:
         return None
     found = _bleu().compute_bleu(total[:4], total[4:8], total[8], total[9], smooth_method="exp")

@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.caption_evaluator.compare import exact_matches, pair, paired, unpaired, wilson
+from components.caption_evaluator.compare import exact_matches, pair, paired, unpaired
 from components.caption_evaluator.config import METRICS
+from components.caption_evaluator.intervals import intervals
 from components.caption_evaluator.score import count, measure
 
 SCHEMA = pa.schema(
@@ -19,11 +20,12 @@ SCHEMA = pa.schema(
         ("values", pa.list_(pa.string())),
         *((name, pa.int64()) for name in (
             "rows_in", "rows_evaluated", "rows_without_reference", "rows_failed")),
-        *((name, pa.float64()) for name in (*METRICS, "exact_match_low", "exact_match_high")),
+        *((name, pa.float64()) for name in METRICS),
+        *((f"{name}_{end}", pa.float64()) for name in METRICS for end in ("low", "high")),
     ]
 )  # fmt: skip
 """slice: "objects=2, colours=red", or "overall". values: null where the source had none.
-exact_match_low, _high: Wilson interval."""
+<metric>_low, _high: its interval, see `intervals`."""
 
 
 def slice_table(
@@ -87,10 +89,7 @@ def _row(
     values: Sequence[str | None],
     confidence: float,
 ) -> dict[str, Any]:
-    matches = exact_matches(images)
-    low, high = (
-        wilson(int(matches.sum()), len(matches), confidence) if len(matches) else (None, None)
-    )
+    ends = {name: found or (None, None) for name, found in intervals(images, confidence).items()}
     named = ", ".join(
         f"{c}={'null' if v is None else v}" for c, v in zip(columns, values, strict=True)
     )
@@ -100,8 +99,8 @@ def _row(
         "values": list(values),
         **count(images),
         **measure(images),
-        "exact_match_low": low,
-        "exact_match_high": high,
+        **{f"{name}_low": low for name, (low, _) in ends.items()},
+        **{f"{name}_high": high for name, (_, high) in ends.items()},
     }
 
 

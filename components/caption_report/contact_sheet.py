@@ -7,6 +7,7 @@ the script only ever sets text, and the page's Content-Security-Policy lets no o
 
 import base64
 import hashlib
+import heapq
 import html
 import itertools
 import json
@@ -18,9 +19,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from components.caption_report.names import printable
+from components.caption_report.names import natural, printable
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
 from components.caption_report.staged import staged_file
+from components.words import counted
 
 MAX_IMAGES = 20_000
 """In one file, which then has some 220 MB; a browser opens it in seconds. The page says so."""
@@ -86,7 +88,7 @@ def _head(result: CaptionResult, config: SheetConfig, shown: int) -> str:
         policy=_policy(),
         style=_asset("sheet.css"),
         title=_escaped(config.title),
-        images=_count(result.images, "image"),
+        images=counted(result.images, "image"),
         failures=f"{result.failed:,}",
         about=_about(result, config.run),
         notice=_notices(result, config.note, shown),
@@ -133,7 +135,8 @@ def _notices(result: CaptionResult, note: str, shown: int) -> str:
 def _failed(result: CaptionResult) -> str:
     if not result.failed:
         return "<p>Every image has captions.</p>"
-    letters = itertools.islice(result.dead_letters(), MAX_FAILED)
+    # Those that could not be read and those that the models refused, in one order.
+    letters = heapq.nsmallest(MAX_FAILED, result.dead_letters(), lambda one: natural(one.uri))
     more = result.failed - MAX_FAILED
     where = f"{_escaped(result.uri)}/dead_letters"
     return (
@@ -212,7 +215,3 @@ def _asset(*names: str) -> str:
 
 def _escaped(text: str) -> str:
     return html.escape(printable(text))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

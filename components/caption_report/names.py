@@ -14,6 +14,13 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
+def natural(text: str) -> list[tuple[int, str]]:
+    """Sorts names as people do: 2.png before 10.png, whatever the case."""
+    # Text and numbers alternate; a number of more digits is larger, however many these are.
+    parts = re.split(r"0*(\d+)", text.casefold())
+    return [(len(part) * (place % 2), part) for place, part in enumerate(parts)]
+
+
 def common_folder(uris: Iterable[str]) -> str:
     """The longest folder that all of them begin with, with its last slash; empty if there is none.
 

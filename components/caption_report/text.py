@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 from components.caption_report.names import printable
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
-
-MORE = "captions.html, or `beamfleet show latest --all`"
+from components.words import counted
 
 
 def result_lines(
@@ -14,7 +13,7 @@ def result_lines(
     limit: int | None = 10,
     top: int = 3,
     ranker: str = "CLIP",
-    where: str = MORE,
+    where: str = "captions.html",
 ) -> Iterator[str]:
     """Lines of all images of a result, then of those that failed.
 
@@ -61,6 +60,5 @@ def _title(name: str, variant: str) -> str:
 
 def _more(count: int, limit: int | None, what: str, where: str) -> Iterator[str]:
     if limit is not None and count > limit:
-        more = count - limit
-        yield f"{more:,} more {'image' if more == 1 else 'images'} {what}: {where}"
+        yield f"{counted(count - limit, 'more image')} {what}: {where}"
         yield ""

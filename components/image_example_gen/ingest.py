@@ -18,6 +18,7 @@ from components.image_example_gen.plan import ImagePlan
 from components.image_example_gen.shard import write_shard
 from components.image_example_gen.write import ShardFiles
 from components.images.examples import MADE, SPLIT
+from components.words import counted
 
 _SHOWN_REJECTS = 3
 
@@ -105,7 +106,9 @@ def _check(counts: ImageCounts, source: ImageSource, rejects: Iterator[list[Reje
             f"{counts.rows_rejected} of {counts.rows_in} images of {places} were rejected, more "
             f"than max_rejected_share={source.max_rejected_share}. The first: {first}"
         )
-    raise BeamfleetError(f"none of {counts.rows_in} images of {places} can be read: {first}")
+    raise BeamfleetError(
+        f"{places}: {counted(counts.rows_in, 'image')}, and none can be read: {first}"
+    )
 
 
 def _publish(

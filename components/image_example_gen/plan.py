@@ -15,7 +15,9 @@ from components.images.examples import MADE
 from components.images.find import FoundImages, find_images
 from components.images.references import References, read_references
 from components.images.tfrecord import is_tfrecord
+from components.words import counted
 
+_NAMED = 3
 SHARD_IMAGES = 500
 """Images that one worker reads into one file."""
 
@@ -121,15 +123,17 @@ def _notes(
     found: FoundImages, uris: Sequence[str], paths: Sequence[str], references: References
 ) -> Iterator[str]:
     if found.duplicates:
-        yield f"{found.duplicates} images are named more than once; each is read once"
+        yield f"{counted(found.duplicates, 'image')} named more than once and read once"
     if not paths:
         return
     files = ", ".join(paths)
     images = [uri for uri in uris if not is_tfrecord(uri)]
     captions = len(references.captions)
-    yield f"{captions} of {len(images)} files have a reference caption, from {files}"
+    yield f"reference captions for {captions} of {counted(len(images), 'file')}, from {files}"
     if unmatched := references.unmatched:
-        yield f"{len(unmatched)} rows of {files} name no image that was found: {unmatched[0]} ..."
+        more = f" and {len(unmatched) - _NAMED} more" if len(unmatched) > _NAMED else ""
+        rows, names = counted(len(unmatched), "row"), ", ".join(unmatched[:_NAMED])
+        yield f"no image was found for {rows} of {files}: {names}{more}"
     if unused := sorted({*found.references} - {*paths}):
         yield f"{', '.join(unused)} is not used"
 

@@ -1,3 +1,4 @@
+import io
 import os
 import subprocess
 import sys
@@ -5,12 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from components.errors import BeamfleetError
 from pipelines import metadata
-from pipelines.events import CACHED, DONE, FAILED, STARTED, NodeEvent
+from pipelines.events import CACHED, DONE, FAILED, SKIPPED, STARTED, NodeEvent
 from pipelines.lock import only_run_on
-from pipelines.progress import PlainProgress
+from pipelines.progress import LiveProgress, PlainProgress
 from pipelines.render import console, plain_table
 from pipelines.runner import new_run_id
 
@@ -78,13 +80,25 @@ def test_plain_progress_has_one_line_an_event(tmp_path):
             NodeEvent("A", DONE, 1.25),
             NodeEvent("B", CACHED, 0.1),
             NodeEvent("C", FAILED, 2.0),
+            NodeEvent("D", SKIPPED, 0.2, "nothing is there"),
         ):
             progress.on(event)
     lines = [line.split(" ", 1)[1] for line in path.read_text().splitlines()]
     assert lines == [
         "Loading", "3 nodes: A, B, C", "A: running", "A: done (1.2 s)", "B: from cache (0.1 s)",
-        "C: failed (2.0 s)",
+        "C: failed (2.0 s)", "D: skipped: nothing is there (0.2 s)",
     ]  # fmt: skip
+
+
+def test_the_live_table_says_why_a_node_was_skipped():
+    screen = Console(file=io.StringIO(), width=100)
+    progress = LiveProgress(screen, "captions")
+    progress.nodes(["A", "B"])
+    for event in (NodeEvent("A", STARTED), NodeEvent("A", SKIPPED, 0.2, "nothing is there")):
+        progress.on(event)
+    screen.print(progress._table())
+    rows = [" ".join(line.split()) for line in screen.file.getvalue().splitlines()]
+    assert rows[-2:] == ["○ A skipped: nothing is there 0.2 s", "· B waiting"]
 
 
 def test_two_runs_in_one_second_have_two_names(tmp_path):

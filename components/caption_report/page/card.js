@@ -5,7 +5,7 @@ const card = (() => {
     const made = document.getElementById("card").content.cloneNode(true).firstElementChild;
     const part = (name) => made.querySelector(`.${name}`);
     part("name").textContent = part("name").title = image.name;
-    fillPicture(made.querySelector("img"), image.name, picture);
+    fillPicture(made, part("picture"), image.name, picture);
     fillMark(made, part("mark"), image.match);
     fillCaptions(part("best"), part("others"), image);
     fillReference(part("reference"), image);
@@ -26,10 +26,15 @@ const card = (() => {
     });
   }
 
-  function fillPicture(img, name, picture) {
+  function fillPicture(made, button, name, picture) {
+    const img = button.querySelector("img");
+    button.disabled = !picture;
     if (!picture) return img.replaceWith("no thumbnail");
     img.alt = `Thumbnail of ${name}`;
     img.src = `data:image/jpeg;base64,${picture}`;
+    button.addEventListener("click", () => {
+      button.ariaExpanded = made.classList.toggle("large");
+    });
   }
 
   function fillMark(made, mark, match) {

@@ -113,7 +113,8 @@
     fill(byId("cards"), matches.slice(first, first + settings.page));
     const range = pages > 1
       ? `, ${count(first + 1)} to ${count(Math.min(first + settings.page, matches.length))} here` : "";
-    say(`${part(matches.length, images.length)} images${range}`);
+    const low = state.view === "low" ? ` with a best caption below ${settings.low}` : "";
+    say(`${part(matches.length, images.length)} images${low}${range}`);
     showControls(pages);
   }
 

@@ -71,11 +71,13 @@ def test_overall_metrics_and_counts(tmp_path: Path) -> None:
     assert values["clip_score"] == pytest.approx((4 * 0.75 + 0) / 5)
     assert values["coverage"] == pytest.approx(5 / 6)
     assert values["bleu"] is not None
-    low, high = metrics["exact_match_interval"]
+    low, high = metrics["intervals"]["exact_match"]
     expected = stats.binomtest(3, 4).proportion_ci(method="wilson")
     assert (low, high) == pytest.approx((expected.low, expected.high))
     assert metrics["overall"] == evaluation.overall
     assert "|tok:13a|" in metrics["bleu_signature"]
+    assert evaluation.notes[0] == "1 image failed: read: is not an image"
+    assert "only clip_score and coverage count 1 image without a reference" in evaluation.notes
     assert evaluation.blessed
 
 

@@ -65,9 +65,7 @@ def test_a_metric_without_references_does_not_pass_in_silence(tmp_path: Path, me
     uri = marks(tmp_path, "r", "++++", references=False)
     thresholds = {metric: {"min": 0.0}, "clip_score": {"min": 0.5}}
     found = verdict(tmp_path, uri, thresholds=thresholds)
-    assert found.objections == [
-        f"{metric} needs references, and none of the 4 images with a caption has one"
-    ]
+    assert found.objections == ["no reference captions (nothing is pushed without)"]
     assert not found.blessed
     without = verdict(tmp_path, uri, thresholds={"clip_score": {"min": 0.5}})
     assert without.blessed
@@ -80,9 +78,10 @@ def test_bleu_of_short_captions_does_not_pass_in_silence(tmp_path: Path) -> None
 
 
 def test_nothing_captioned_is_never_blessed(tmp_path: Path) -> None:
-    for name, text in (("failed", "..."), ("empty", "")):
+    for name, text in (("failed", "..."), ("one", "."), ("empty", "")):
         found = verdict(tmp_path, marks(tmp_path, name, text), thresholds={"coverage": {"min": 0}})
-        assert found.objections == [f"none of {len(text)} images has a caption"]
+        images = "1 image" if len(text) == 1 else f"{len(text)} images"
+        assert found.objections == [f"{images}, and none has a caption"]
 
 
 def test_what_was_not_inferred_is_not_blessed(tmp_path: Path) -> None:
@@ -129,7 +128,8 @@ def test_max_drop_is_of_the_images_that_both_captioned(tmp_path: Path) -> None:
         "exact_match is 0.8, worse than the pushed version's 1 by more than 0.15"
     ]
     assert found.overall["pushed"]["exact_match"] == pytest.approx(10 / 14)
-    assert any("10 images were compared" in n and "4 by the pushed" in n for n in found.notes)
+    alone = "10 images compared with the pushed version; captioned by this one only, or with"
+    assert any(n.startswith(alone) and n.endswith("pushed one only: 4") for n in found.notes)
     thresholds["exact_match"]["max_drop"] = 0.25
     assert verdict(tmp_path, candidate, pushed, 1, thresholds=thresholds).blessed
     thresholds["coverage"] = {"max_drop": 0.2}
@@ -151,9 +151,10 @@ def test_clip_score_decides_where_there_are_no_references(tmp_path: Path) -> Non
     assert verdict(tmp_path, pushed, worse, 1).blessed
     thresholds = {"exact_match": {"max_drop": 0.1}}
     found = verdict(tmp_path, pushed, worse, 1, thresholds=thresholds)
-    assert found.objections == [
-        "max_drop: exact_match needs references, and none of the 10 images with a caption has one"
-    ]
+    assert found.objections == ["no reference captions (nothing is pushed without)"]
+    thresholds["bleu"] = {"min": 50, "max_drop": 1}
+    again = verdict(tmp_path, pushed, worse, 1, thresholds=thresholds)
+    assert again.objections == found.objections, "said once"
 
 
 def test_no_image_in_common_is_no_comparison(tmp_path: Path) -> None:
@@ -192,11 +193,10 @@ def test_clip_scores_of_other_models_are_warned_of(tmp_path: Path) -> None:
     candidate = marks(tmp_path, "candidate", "+")
     thresholds = {"clip_score": {"min": 0.1, "max_drop": 0.1}}
     found = verdict(tmp_path, candidate, pushed, 1, thresholds=thresholds)
-    assert any(note.startswith("other models made rank of") for note in found.notes)
+    assert "other models made rank of" in "".join(found.notes)
     quiet = verdict(tmp_path, candidate, pushed, 1, thresholds={"exact_match": {"min": 0.1}})
-    assert not quiet.notes
     same = verdict(tmp_path, candidate, candidate, 1, thresholds=thresholds)
-    assert not same.notes
+    assert "other models" not in "".join(quiet.notes + same.notes)
 
 
 def test_copies_of_one_model_are_no_other_models(tmp_path: Path) -> None:
@@ -208,6 +208,29 @@ def test_copies_of_one_model_are_no_other_models(tmp_path: Path) -> None:
         for place, digits in (("here", "3f2a90c1d5e7"), ("there", "3f2a90c1d5e7"), ("x", "0" * 12))
     ]
     thresholds = {"clip_score": {"min": 0.1, "max_drop": 0.1}}
-    assert not verdict(tmp_path, results[0], results[1], 1, thresholds=thresholds).notes
-    [note] = verdict(tmp_path, results[0], results[2], 1, thresholds=thresholds).notes
-    assert note.startswith("other models made rank of")
+    notes = [
+        "".join(verdict(tmp_path, results[0], pushed, 1, thresholds=thresholds).notes)
+        for pushed in results[1:]
+    ]
+    assert ["other models made rank of" in note for note in notes] == [False, True]
+
+
+def test_that_there_are_no_references_is_said_once(tmp_path: Path) -> None:
+    uri = marks(tmp_path, "r", "++", references=False)
+    thresholds = {"exact_match": {"min": 0.5, "max_drop": 0.1}, "bleu": {"min": 50}}
+    found = verdict(tmp_path, uri, thresholds=thresholds, slices=["colours"])
+    assert found.objections == ["no reference captions (nothing is pushed without)"]
+    assert found.notes == []
+    blessed = verdict(tmp_path, uri, thresholds={"clip_score": {"min": 0.1}}, slices=["colours"])
+    assert blessed.notes == ["not sliced by colours: no image has a reference or these"]
+
+
+def test_few_images_are_noted(tmp_path: Path) -> None:
+    thresholds = {"exact_match": {"min": 0.5}}
+    few = "29 images with a reference: fewer than 30 tell little, see the intervals"
+    for uri, noted in (
+        (marks(tmp_path, "few", "+" * 29), [f"only {few}"]),
+        (marks(tmp_path, "enough", "+" * 30), []),
+        (marks(tmp_path, "without", "+", references=False), []),
+    ):
+        assert verdict(tmp_path, uri, thresholds=thresholds).notes == noted

@@ -13,7 +13,7 @@ import pytest
 from components.caption_report import contact_sheet
 from components.caption_report.contact_sheet import SheetConfig, write_contact_sheet
 from components.errors import BeamfleetError
-from tests.components.caption_report.results import HOSTILE, row, write_result
+from tests.components.caption_report.results import HOSTILE, row, write_rejects, write_result
 
 
 def test_more_images_than_fit_are_said_to_be_left_out(tmp_path, monkeypatch):
@@ -34,6 +34,16 @@ def test_those_that_failed_are_named_without_any_script(tmp_path):
     write_contact_sheet(uri, str(tmp_path / "sheet.html"))
     page = _Page((tmp_path / "sheet.html").read_text())
     assert page.cells == ["Image", "Stage", "Reason", "<b>.jpg", "read", "&"]
+
+
+def test_all_that_failed_are_in_one_order(tmp_path):
+    dead = [(f"/p/{name}.jpg", "rank", "x") for name in ("c", "a10", "a9")]
+    uri = write_result(tmp_path / "r", [row("/p/0.png", "a cat")], dead)
+    unread = [("/p/z.jpg", 1, "empty", ""), ("/p/B.jpg", 1, "empty", "")]
+    rejects = write_rejects(tmp_path / "rejects.parquet", unread)
+    write_contact_sheet(uri, str(tmp_path / "sheet.html"), rejects=rejects)
+    cells = _Page((tmp_path / "sheet.html").read_text()).cells
+    assert cells[3::3] == ["a9.jpg", "a10.jpg", "B.jpg", "c.jpg", "z.jpg"]
 
 
 def test_no_character_of_the_data_can_end_its_element(tmp_path):

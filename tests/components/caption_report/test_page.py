@@ -159,6 +159,29 @@ def test_what_is_drawn_is_what_was_asked_for_last(browser, thousand):
 
 
 @needs_browser
+def test_a_click_makes_a_picture_larger_and_small_again(browser, thousand):
+    browser.open(thousand, "#q=00021")
+    browser.wait("document.querySelectorAll('.card').length === 1")
+    button = "document.querySelector('.card .picture')"
+    width = f"{button}.querySelector('img').getBoundingClientRect().width"
+    small = browser.run(width)
+    assert small >= 140
+    browser.run(f"{button}.click()")
+    assert browser.run(width) >= 2 * small
+    assert browser.run(f"{button}.getAttribute('aria-expanded')") == "true"
+    browser.run(f"{button}.click()")
+    assert browser.run(width) == small
+
+
+@needs_browser
+def test_low_confidence_says_below_what(browser, thousand):
+    browser.open(thousand, "#low")
+    assert browser.run(STATUS) == "250 of 1,000 images with a best caption below 0.5"
+    title = browser.run("document.querySelector('[data-view=low]').title")
+    assert title == "Images whose best caption has a probability below 0.5"
+
+
+@needs_browser
 def test_those_that_failed_have_a_table(browser, thousand):
     browser.open(thousand, "#failed")
     rows = browser.run(
@@ -166,6 +189,8 @@ def test_those_that_failed_have_a_table(browser, thousand):
     )
     assert rows == [f"broken/{i}.jpg\tread\tthe file is empty ({i})" for i in range(12)]
     assert browser.run(STATUS) == "12 failed images"
+    heads = "[...document.querySelectorAll('#failures thead th')].map(e => e.clientHeight)"
+    assert max(browser.run(heads)) < 2 * 16 * 1.45 + 16  # one line each, with its padding
     assert browser.run("document.getElementById('cards').checkVisibility()") is False
     browser.run("location.hash = '#'")
     browser.wait("document.getElementById('cards').checkVisibility()")

@@ -129,7 +129,7 @@ def test_what_a_row_says(tmp_path):
     }
     assert other["width"] == 12 and other["reference"] is other["n"] is None
     csv = tmp_path / "photos" / "captions.csv"
-    assert counts.notes == (f"1 of 2 files have a reference caption, from {csv}",)
+    assert counts.notes == (f"reference captions for 1 of 2 files, from {csv}",)
 
 
 def many(folder: Path, count: int) -> Path:
@@ -180,7 +180,7 @@ def test_what_is_named_twice_is_noted(tmp_path):
     folder = many(tmp_path / "photos", 5)
     counts = ingest(tmp_path / "out", folder, f"{folder}/*2.png", folder / "0001.png")
     assert counts.rows == 5
-    assert counts.notes == ("2 images are named more than once; each is read once",)
+    assert counts.notes == ("2 images named more than once and read once",)
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -217,7 +217,7 @@ def test_addresses_are_fetched_within_limits(tmp_path, server):
     }
     plan = plan_images(ImageSource((str(tmp_path / "list.txt"),)))
     assert plan.is_volatile
-    with pytest.raises(BeamfleetError, match=r"none of 1 images .* is not public; allow_private"):
+    with pytest.raises(BeamfleetError, match=r"1 image, and none .* not public; allow_private"):
         ingest(tmp_path / "no", lines[0], limits=FetchLimits())
 
 
@@ -260,9 +260,18 @@ def test_references_that_do_not_fit(tmp_path):
     csv = folder / "captions.csv"
     assert counts.rows_in == 3
     assert counts.notes == (
-        f"1 of 3 files have a reference caption, from {csv}",
-        f"2 rows of {csv} name no image that was found: x.png ...",
+        f"reference captions for 1 of 3 files, from {csv}",
+        f"no image was found for 2 rows of {csv}: x.png, y.png",
     )
+    names = "".join(f"{n}.png,no\n" for n in range(10, 15))
+    write_files(folder, {"captions.csv": f"file,caption\n{names}".encode()})
+    plan = plan_images(ImageSource((str(folder),)))
+    assert (
+        plan.notes[1]
+        == f"no image was found for 5 rows of {csv}: 10.png, 11.png, 12.png and 2 more"
+    )
+    write_files(folder, {"captions.csv": b"file,caption\n0001.png,one\nx.png,no\n"})
+    assert plan_images(ImageSource((str(folder),))).notes[1].endswith(f"for 1 row of {csv}: x.png")
     write_files(folder, {"metadata.jsonl": b'{"file_name": "0002.png", "text": "two"}'})
     with pytest.raises(BeamfleetError, match=r"captions.csv, metadata.jsonl; name one of them"):
         plan_images(ImageSource((str(folder),)))
@@ -283,7 +292,7 @@ def test_a_run_without_a_good_image_stops(tmp_path):
     write_files(tmp_path / "photos", {f"{n}.png": b"" for n in range(5)})
     with pytest.raises(BeamfleetError) as caught:
         ingest(tmp_path / "out", tmp_path / "photos")
-    assert str(caught.value).startswith(f"none of 5 images of {tmp_path}/photos can be read: ")
+    assert str(caught.value).startswith(f"{tmp_path}/photos: 5 images, and none can be read: ")
     assert str(caught.value).count("the file is empty") == 3
     assert list((tmp_path / "out").iterdir()) == []
 

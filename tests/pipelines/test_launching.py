@@ -1,0 +1,71 @@
+"""What the display is told of nodes, under TFX's own launcher."""
+
+import pytest
+from tfx import types
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from pipelines import runner
+from pipelines.events import CACHED, DONE, SKIPPED, STARTED, NodeEvent
+
+
+class Spec(ComponentSpec):
+    PARAMETERS = {"skipped": ExecutionParameter(type=str)}
+    INPUTS: dict[str, ChannelParameter] = {}
+    OUTPUTS = {"result": ChannelParameter(type=standard_artifacts.InferenceResult)}
+
+
+class Executor(base_executor.BaseExecutor):
+    """Says that it had nothing to do, or says nothing."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, str],
+    ) -> None:
+        [result] = output_dict["result"]
+        if exec_properties["skipped"]:
+            result.set_string_custom_property("skipped", exec_properties["skipped"])
+
+
+class Node(base_component.BaseComponent):
+    SPEC_CLASS = Spec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, skipped: str) -> None:
+        result = channel.Channel(type=standard_artifacts.InferenceResult)
+        super().__init__(spec=Spec(skipped=skipped, result=result))
+
+
+class Seen:
+    """Keeps the ends of nodes."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, tuple[str, str]] = {}
+
+    def nodes(self, names: list[str]) -> None:
+        assert sorted(names) == ["Idle", "Works"]
+
+    def on(self, event: NodeEvent) -> None:
+        if event.state != STARTED:
+            self.ends[event.node] = (event.state, event.reason)
+
+
+@pytest.mark.e2e
+def test_a_node_that_had_nothing_to_do_is_skipped_and_says_why(tmp_path):
+    pipeline = Pipeline(
+        pipeline_name="small",
+        pipeline_root=str(tmp_path / "artifacts"),
+        components=[Node("nothing is pushed yet").with_id("Idle"), Node("").with_id("Works")],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(tmp_path / "db")),
+    )
+    seen = Seen()
+    runner.run(pipeline, "first", "local", seen)
+    assert seen.ends == {"Idle": (SKIPPED, "nothing is pushed yet"), "Works": (DONE, "")}
+    runner.run(pipeline, "second", "local", seen)
+    assert seen.ends == dict.fromkeys(("Idle", "Works"), (CACHED, ""))
