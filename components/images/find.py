@@ -11,6 +11,7 @@ from pathlib import Path
 from components.errors import BeamfleetError
 from components.files import is_remote, open_file
 from components.images.fetch import is_web
+from components.images.others import is_other
 
 REFERENCE_NAMES = ("captions.csv", "metadata.csv", "metadata.jsonl")
 """Files that tell of the images of the folder that they lie in, and are no images themselves."""
@@ -21,10 +22,12 @@ class FoundImages:
     """What the given places hold."""
 
     uris: tuple[str, ...]
-    """Paths and addresses, each once: all files of a folder, for only reading shows what is an
-    image."""
+    """Paths and addresses, each once: of a folder all files but those in `others`, for only
+    reading shows what is an image."""
     refused: tuple[tuple[str, str], ...] = ()
     """(path, reason) of what lies in a folder but is not read."""
+    others: tuple[str, ...] = ()
+    """What lies in a local folder and is no image, see `is_other`."""
     references: tuple[str, ...] = ()
     """Files of REFERENCE_NAMES that lie directly in a given folder."""
     folders: tuple[str, ...] = ()
@@ -42,9 +45,10 @@ def find_images(*places: str) -> FoundImages:
     a folder: what is in a folder may come from anybody. What is named by itself is followed.
 
     Args:
-      places: a folder (all files in and below it: what is no image will be named as such), a
-        pattern (`photos/**/*.jpg`), a text file (`.txt`) with one path or address a line, or the
-        path or address of one image. Folders, patterns and lists may be on any Beam filesystem.
+      places: a folder (all files in and below it: what is no image will be named as such; of a
+        local one, notes, tables and films are passed over, see `FoundImages.others`), a pattern
+        (`photos/**/*.jpg`), a text file (`.txt`) with one path or address a line, or the path or
+        address of one image. Folders, patterns and lists may be on any Beam filesystem.
 
     Raises:
       BeamfleetError: a place does not exist, or holds nothing.
@@ -52,7 +56,8 @@ def find_images(*places: str) -> FoundImages:
     found = [_found(place) for place in places]
     for place, here in zip(places, found, strict=True):
         if not here.uris and not here.refused:
-            raise BeamfleetError(f"there are no images at {place}")
+            others = f": {said_others(here.others)}" if here.others else ""
+            raise BeamfleetError(f"there are no images at {place}{others}")
     if not found:
         raise BeamfleetError("name a folder, a pattern, a list or an address of images")
     uris = [uri for here in found for uri in here.uris]
@@ -64,11 +69,18 @@ def find_images(*places: str) -> FoundImages:
             *((_printable(path), reason) for here in found for path, reason in here.refused),
             *((_printable(path), "its name is not UTF-8; rename it") for path in misnamed),
         ),
+        tuple({path: 0 for here in found for path in here.others if path not in each_once}),
         tuple(dict.fromkeys(path for here in found for path in here.references)),
         tuple(folder for here in found for folder in here.folders),
         len(uris) - len(each_once),
         {uri: state for here in found for uri, state in here.states.items()},
     )
+
+
+def said_others(others: Sequence[str]) -> str:
+    """Says how many files are no images, and of which kinds by their names."""
+    kinds = ", ".join(sorted({Path(path).suffix.lower() for path in others}))
+    return f"{len(others)} other file{'s' * (len(others) > 1)} passed over ({kinds})"
 
 
 def _found(place: str) -> FoundImages:
@@ -92,7 +104,7 @@ def _found(place: str) -> FoundImages:
 
 def _below(root: Path, pattern: Sequence[str], folders: tuple[str, ...] = ()) -> FoundImages:
     """What lies below a folder and matches."""
-    uris, references, refused = [], [], list[tuple[str, str]]()
+    uris, references, others, refused = [], [], [], list[tuple[str, str]]()
     home = _real(root)
     for path, is_link in sorted(_walk(root, pattern, refused)):
         target = _real(path) if is_link else home
@@ -104,9 +116,13 @@ def _below(root: Path, pattern: Sequence[str], folders: tuple[str, ...] = ()) ->
             refused.append((path, outside if there else "is a link to a file that does not exist"))
         elif folders and Path(path).parent == root and Path(path).name in REFERENCE_NAMES:
             references.append(path)
+        elif folders and is_other(path):
+            others.append(path)
         else:
             uris.append(path)
-    return FoundImages(tuple(uris), tuple(refused), tuple(references), folders)
+    return FoundImages(
+        tuple(uris), tuple(refused), tuple(others), tuple(references), folders=folders
+    )
 
 
 def _walk(
@@ -189,7 +205,7 @@ def _remote(place: str) -> FoundImages:
     visible = [path for path, name in inside.items() if "/." not in f"/{name}"]
     references = tuple(path for path in visible if inside[path] in REFERENCE_NAMES)
     uris = tuple(path for path in visible if inside[path] not in REFERENCE_NAMES)
-    return FoundImages(uris, (), references, (folder,), states=files)
+    return FoundImages(uris, references=references, folders=(folder,), states=files)
 
 
 def _real(path: str | Path) -> Path:
