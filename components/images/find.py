@@ -69,7 +69,7 @@ def find_images(*places: str) -> FoundImages:
             *((_printable(path), reason) for here in found for path, reason in here.refused),
             *((_printable(path), "its name is not UTF-8; rename it") for path in misnamed),
         ),
-        tuple({path: 0 for here in found for path in here.others if path not in each_once}),
+        tuple(dict.fromkeys(o for here in found for o in here.others if o not in each_once)),
         tuple(dict.fromkeys(path for here in found for path in here.references)),
         tuple(folder for here in found for folder in here.folders),
         len(uris) - len(each_once),
