@@ -4,9 +4,11 @@ import fnmatch
 import glob
 import itertools
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from components.errors import BeamfleetError
 from components.files import is_remote, open_file
@@ -15,6 +17,8 @@ from components.images.others import is_other
 
 REFERENCE_NAMES = ("captions.csv", "metadata.csv", "metadata.jsonl")
 """Files that tell of the images of the folder that they lie in, and are no images themselves."""
+
+_FILE_ADDRESS = re.compile(r"file://(localhost)?(?=/)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,9 @@ def find_images(*places: str) -> FoundImages:
     Args:
       places: a folder (all files in and below it: what is no image will be named as such; of a
         local one, notes, tables and films are passed over, see `FoundImages.others`), a pattern
-        (`photos/**/*.jpg`), a text file (`.txt`) with one path or address a line, or the path or
-        address of one image. Folders, patterns and lists may be on any Beam filesystem.
+        (`photos/**/*.jpg`), a text file (`.txt`) with one path or address a line (lines that begin
+        with `#` are comments), or the path or address of one image. Folders, patterns and lists may
+        be on any Beam filesystem; `file:///...` is a path of this machine.
 
     Raises:
       BeamfleetError: a place does not exist, or holds nothing.
@@ -84,6 +89,7 @@ def said_others(others: Sequence[str]) -> str:
 
 
 def _found(place: str) -> FoundImages:
+    place = _plain(place)
     if is_web(place):
         return FoundImages((place,))
     if place.endswith(".txt") and (is_remote(place) or Path(place).is_file()):
@@ -174,9 +180,17 @@ def _listed(place: str) -> Iterator[str]:
         raise BeamfleetError(f"{place} is no UTF-8 text with one image a line") from None
     except OSError as error:
         raise BeamfleetError(f"{place} cannot be read: {error}") from None
-    for line in filter(None, map(str.strip, lines)):
+    for line in map(_plain, map(str.strip, lines)):
+        if not line or line.startswith("#"):
+            continue
         # As in a shell script beside the images: relative to the list.
         yield line if is_remote(line) or Path(line).is_absolute() else beside(place, line)
+
+
+def _plain(place: str) -> str:
+    """The path that a `file://` address of this machine means; what is no such address as it is."""
+    found = _FILE_ADDRESS.match(place)
+    return unquote(place[found.end() :]) if found else place
 
 
 def beside(file: str, name: str) -> str:

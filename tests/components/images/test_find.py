@@ -65,6 +65,18 @@ def test_lists_name_paths_from_themselves_on_and_addresses(folder):
         find_images(str(folder.parent / "list.txt"))
 
 
+def test_lists_have_comments_and_addresses_of_this_machine(folder):
+    (folder / "gr\u00fcn #1.jpg").write_text("x")
+    (folder.parent / "list.txt").write_text(
+        f"# my list\n  #another\nfile://{folder}/gr%C3%BCn%20%231.jpg\n"
+        f"FILE://localhost{folder}/a.jpg\n"
+    )
+    assert names(folder, folder.parent / "list.txt") == ["gr\u00fcn #1.jpg", "a.jpg"]
+    assert find_images(f"file://{folder}/0").uris == find_images(f"{folder}/0").uris
+    with pytest.raises(BeamfleetError, match=r"file://elsewhere/a cannot be listed"):
+        find_images("file://elsewhere/a")
+
+
 def test_what_is_named_twice_is_read_once_and_counted(folder):
     found = find_images(str(folder), str(folder / "a.jpg"), f"{folder}/0/*")
     assert len(found.uris) == 6 and found.duplicates == 3
