@@ -14,6 +14,7 @@ def pipeline(
     images: list[str] | None = None,
     blip: str | None = None,
     clip: str | None = None,
+    allow_private: bool = False,
 ) -> Pipeline:
     """Wires the captions pipeline; without `images` it captions scenes that come with it."""
     check_installed("captions", "torch", "transformers", "PIL", "sacrebleu")
@@ -24,7 +25,7 @@ def pipeline(
     check_pretrained(models, blip="BlipForConditionalGeneration", clip="CLIPModel")
     return (
         Pipeline("captions", root=root)
-        .from_images(*(images or [str(DATA / "scenes")]))
+        .from_images(*(images or [str(DATA / "scenes")]), allow_private=allow_private)
         .generate_statistics()
         .infer_schema()
         .validate_examples(on_anomaly="warn")

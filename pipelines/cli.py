@@ -107,6 +107,12 @@ def _run(commands: Commands) -> None:
             help=f"captions: folder or hub name[@revision] of a {model.upper()} instead of ours",
         )
     parser.add_argument(
+        "--allow-private",
+        action="store_true",
+        default=None,
+        help="captions: fetch also from addresses that are not public",
+    )
+    parser.add_argument(
         "--root", metavar="DIR", help="folder of metadata, artifacts and logs (runs/<pipeline>)"
     )
     parser.add_argument(

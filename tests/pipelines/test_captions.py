@@ -1,12 +1,13 @@
 """The captions pipeline: its wiring, and what is refused before anything heavy is imported."""
 
 import importlib.util
+import sys
 
 import pytest
 from PIL import Image
 
 from components.errors import BeamfleetError
-from pipelines import captions
+from pipelines import captions, cli, steps
 from pipelines.pipeline import Pipeline
 
 ENSEMBLE = "user_code.captions.ensemble_fn"
@@ -64,6 +65,17 @@ def test_the_pushed_ensemble_is_run_only_if_it_is_compared_with(images, tmp_path
     source = nodes["ExampleGen"].exec_properties["source"]
     assert '"allow_private": true' in source
     assert '"max_pixels": 100' in source
+
+
+def test_private_addresses_are_allowed_on_the_command_line_only_if_asked_for(images, monkeypatch):
+    taken = []
+    monkeypatch.setattr(Pipeline, "check", lambda self: taken.append(self) or sys.exit(0))
+    for asked in ([], ["--allow-private"]):
+        with pytest.raises(SystemExit):
+            cli.main(["run", "captions", "--images", images, *asked])
+    limits = [pipeline._steps[steps.ReadImages].limits for pipeline in taken]
+    assert [limit.get("allow_private", False) for limit in limits] == [False, True]
+    assert cli.main(["run", "census", "--allow-private"]) == 1
 
 
 def test_without_pytorch_it_is_said_how_to_install_it(images, monkeypatch):
