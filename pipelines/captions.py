@@ -17,7 +17,7 @@ def pipeline(
     allow_private: bool = False,
 ) -> Pipeline:
     """Wires the captions pipeline; without `images` it captions scenes that come with it."""
-    check_installed("captions", "torch", "transformers", "PIL", "sacrebleu")
+    check_installed("captions")
     models = {
         "blip": blip or DATA / "captions" / "blip",
         "clip": clip or DATA / "captions" / "clip",

@@ -62,13 +62,19 @@ _ADVICE = {
 }
 
 
-def check_installed(extra: str, *modules: str) -> None:
-    """The packages of an extra are there; nothing is imported.
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "captions": ("torch", "transformers", "PIL", "sacrebleu"),
+}
+"""Extra of the distribution -> modules that come with it."""
+
+
+def check_installed(extra: str) -> None:
+    """The packages of one of EXTRAS are there; nothing is imported.
 
     Raises:
       BeamfleetError: says how to install them.
     """
-    if missing := [name for name in modules if importlib.util.find_spec(name) is None]:
+    if missing := [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]:
         raise BeamfleetError(
             f"{', '.join(missing)} cannot be found: install with `make run PIPELINE={extra}`, or "
             f"`pip install 'beamfleet[{extra}]'`"

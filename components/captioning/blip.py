@@ -18,7 +18,7 @@ from components.captioning.decoding import (
 )
 from components.captioning.device import best_device, check_finite, pixel_values, placed
 from components.captioning.noise import image_seed
-from components.ensemble.pretrained import pretrained_config
+from components.ensemble.pretrained import load_silently, pretrained_config
 from components.errors import BeamfleetError
 from components.images.decode import Pixels
 
@@ -110,6 +110,7 @@ class BlipCaptioner(ModelHandler[Pixels, PredictionResult, LoadedBlip]):
           BeamfleetError: see `check_files`.
         """
         self.check_files()
+        load_silently()
         device = best_device()
         model = BlipForConditionalGeneration.from_pretrained(
             self._model, local_files_only=True, use_safetensors=True

@@ -12,7 +12,7 @@ from transformers import CLIPModel, CLIPProcessor
 
 from components.captioning.caption import Caption, ranked
 from components.captioning.device import best_device, check_finite, pixel_values, placed
-from components.ensemble.pretrained import pretrained_config
+from components.ensemble.pretrained import load_silently, pretrained_config
 from components.errors import BeamfleetError
 from components.images.decode import Pixels
 
@@ -68,6 +68,7 @@ class ClipRanker(ModelHandler[Captioned, PredictionResult, LoadedClip]):
           BeamfleetError: see `check_files`.
         """
         self.check_files()
+        load_silently()
         device = best_device()
         model = CLIPModel.from_pretrained(self._model, local_files_only=True, use_safetensors=True)
         processor = CLIPProcessor.from_pretrained(self._model, local_files_only=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
+from components.ensemble.pretrained import load_silently
 from components.ensemble.rows import rows_of
 from components.errors import BeamfleetError
 from components.native import shield_triton
@@ -50,6 +51,7 @@ class PipelineHandler(ModelHandler[Any, PredictionResult, "Pipeline"]):
           BeamfleetError: it is none.
         """
         shield_triton()
+        load_silently()
         from transformers import pipeline
 
         return pipeline(self._task, _folder(self._model), **{**self._options, **_SAFE})
@@ -108,6 +110,7 @@ class PretrainedHandler(ModelHandler[Mapping[str, Any], PredictionResult, "PreTr
         import torch
         import transformers
 
+        load_silently()
         found = getattr(transformers, self._class)
         loaded = found.from_pretrained(_folder(self._model), use_safetensors=True)
         return loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()

@@ -96,6 +96,28 @@ def test_models_are_looked_at_before_anything_runs(images, tmp_path):
     captions.pipeline(images=[images], blip="owner/name", clip="owner/name@main")
 
 
+def test_without_pytorch_serve_says_it_too(tmp_path, monkeypatch, capsys):
+    (tmp_path / "CURRENT").touch()
+
+    def fail(config):
+        try:
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        except ModuleNotFoundError as error:
+            raise BeamfleetError("ensemble_fn failed") from error
+
+    monkeypatch.setattr("components.model_server.server.serve", fail)
+    found = importlib.util.find_spec
+    gone = {"torch"}
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in gone else found(name)
+    )
+    assert cli.main(["serve", str(tmp_path)]) == 1
+    assert "torch cannot be found: install with `make run" in capsys.readouterr().err
+    gone.clear()  # there it is, and it still fails: not for us to say
+    assert cli.main(["serve", str(tmp_path)]) == 1
+    assert "ensemble_fn failed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("build", "advice"),
     [
