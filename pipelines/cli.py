@@ -215,7 +215,10 @@ def _export(commands: Commands) -> None:
         "--min-probability", type=float, default=0.0, metavar="P", help="leave out the rest (0)"
     )
     parser.add_argument(
-        "--caption", choices=("best", "all"), default="best", help="captions of an image (best)"
+        "--caption",
+        choices=("best", "all"),
+        default="best",
+        help="captions of an image (best); all: `text` of an imagefolder is a list, .txt has lines",
     )
     parser.add_argument(
         "--allow-private", action="store_true", help="fetch also from addresses that are not public"
