@@ -67,6 +67,17 @@ def test_the_pushed_ensemble_is_run_only_if_it_is_compared_with(images, tmp_path
     assert '"max_pixels": 100' in source
 
 
+@pytest.mark.parametrize("pattern", ["*.png", "**/*.png", "images/**", "i[a-m]*/?.png"])
+def test_patterns_that_match_are_taken(images, tmp_path, pattern):
+    folder = tmp_path / "[odd] images"
+    folder.mkdir()
+    Pipeline("c", root=tmp_path).from_images(
+        f"{images if pattern == '*.png' else tmp_path}/{pattern}",
+        folder,
+        "gs://bucket/*.png",
+    ).check()
+
+
 def test_private_addresses_are_allowed_on_the_command_line_only_if_asked_for(images, monkeypatch):
     taken = []
     monkeypatch.setattr(Pipeline, "check", lambda self: taken.append(self) or sys.exit(0))
@@ -123,6 +134,7 @@ def test_without_pytorch_serve_says_it_too(tmp_path, monkeypatch, capsys):
     [
         (lambda p, i: p.from_images(), "needs a folder"),
         (lambda p, i: p.from_images(f"{i}/gone").check(), "there is no file or folder"),
+        (lambda p, i: p.from_images(f"{i}/*.jpg").check(), r"nothing matches .*/\*.jpg"),
         (lambda p, i: p.from_images(i).infer_images({"c": "rank"}).check(), "with_ensemble"),
         (lambda p, i: p.from_images(i).evaluate_captions().check(), "add .infer_images"),
         (lambda p, i: p.from_images(i).from_csv(i), "two sources"),
