@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(parsed)
     except BeamfleetError as error:
         print(f"beamfleet: {error}", file=sys.stderr)
+        if getattr(parsed, "json", False):  # whoever reads JSON gets JSON
+            print(json.dumps({"error": str(error)}))
         return 1
     except KeyboardInterrupt:
         return 130

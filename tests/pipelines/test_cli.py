@@ -113,6 +113,18 @@ def test_list_as_json(capsys):
     assert json.loads(capsys.readouterr().out)[0]["name"] == "census"
 
 
+@pytest.mark.parametrize(
+    "command", [["runs", "--root"], ["show", "--root"], ["rollback"], ["run"], ["predict", "x"]]
+)
+def test_an_error_is_json_too_where_json_was_asked_for(command, capsys):
+    assert cli.main([*command, "nowhere", "--json"]) == 1
+    printed = capsys.readouterr()
+    error = json.loads(printed.out)["error"]
+    assert error and printed.err == f"beamfleet: {error}\n"
+    assert cli.main([*command, "nowhere"]) == 1
+    assert capsys.readouterr().out == ""
+
+
 def test_rollback_moves_the_pointer(tmp_path, capsys):
     pushed = tmp_path / "pushed"
     for number in (1, 2):
