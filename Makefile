@@ -4,7 +4,16 @@ PIPELINE ?= census
 ARGS ?=
 LOCK = $(if $(wildcard environment/$(PIPELINE).lock),$(PIPELINE),base)
 
-.PHONY: run test lint format bench lock clean
+.PHONY: help run test lint format bench lock clean
+
+help: ; @sed -n 's/^#: //p' Makefile
+#: make run [PIPELINE=census|captions|FILE] [ARGS="..."]  sets up and runs a pipeline (census)
+#: make test [ARGS="tests/..."]  runs the tests
+#: make lint | format            checks, or mends, the code
+#: make bench [ARGS="..."]       measures against peers
+#: make lock                     writes the lock files anew
+#: make clean                    removes environment, cache and runs
+#: beamfleet has more: .venv/bin/beamfleet --help
 
 run: ; @$(PYTHON) environment/create.py $(LOCK) && .venv/bin/beamfleet run $(PIPELINE) $(ARGS)
 test: ; @$(PYTHON) environment/create.py dev && .venv/bin/python -m pytest $(ARGS)

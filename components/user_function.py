@@ -69,21 +69,27 @@ def code_fingerprint(dotted_path: str) -> str:
     files of the function's top package (settings too, up to 1 MiB each), every module of the user's
     that these import, followed from file to file, and the versions of the libraries that train.
     """
+    digest = hashlib.sha256(dotted_path.encode())
+    for name, state in code_parts(dotted_path).items():
+        digest.update(f"{name} {state}\n".encode())
+    return digest.hexdigest()
+
+
+def code_parts(dotted_path: str) -> dict[str, str]:
+    """What `code_fingerprint` counts: library -> version, and file -> SHA-256."""
     load_function(dotted_path)
     module = sys.modules[dotted_path.rpartition(".")[0]]
     source = Path(str(module.__file__)).resolve()
-    parts = module.__name__.split(".")
-    root = source.parents[len(parts) - (source.name != "__init__.py")]
+    names = module.__name__.split(".")
+    root = source.parents[len(names) - (source.name != "__init__.py")]
     files = {source}
-    if (root / parts[0]).is_dir():
-        files |= set(_files_of(root / parts[0]))
-    digest = hashlib.sha256(dotted_path.encode())
-    for library in _LIBRARIES:
-        digest.update(f"{library} {_version(library)}\n".encode())
+    if (root / names[0]).is_dir():
+        files |= set(_files_of(root / names[0]))
+    parts = {library: _version(library) for library in _LIBRARIES}
     for path in sorted(_with_imports(files, root)):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(root).as_posix()}:{content}\n".encode())
-    return digest.hexdigest()
+        name = path.relative_to(root).as_posix()
+        parts[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return parts
 
 
 def _files_of(package: Path) -> Iterator[Path]:

@@ -19,9 +19,10 @@ def pipeline(
     images: list[str] | None = None,
     blip: str | None = None,
     clip: str | None = None,
+    allow_private: bool = False,
 ) -> Pipeline:
     """Wires the captions pipeline; without `images` it captions scenes that come with it."""
-    check_installed("captions", "torch", "transformers", "PIL", "sacrebleu")
+    check_installed("captions")
     models = {
         "blip": blip or DATA / "captions" / "blip",
         "clip": clip or DATA / "captions" / "clip",
@@ -30,7 +31,7 @@ def pipeline(
     places = images or [str(DATA / "scenes")]
     return (
         Pipeline("captions", root=root)
-        .from_images(*places)
+        .from_images(*places, allow_private=allow_private)
         .generate_statistics()
         .infer_schema()
         .validate_examples(on_anomaly="warn")

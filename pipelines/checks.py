@@ -1,6 +1,7 @@
 """What can be said about a pipeline before TFX is imported."""
 
 import ast
+import glob
 import importlib
 import importlib.util
 import inspect
@@ -62,13 +63,19 @@ _ADVICE = {
 }
 
 
-def check_installed(extra: str, *modules: str) -> None:
-    """The packages of an extra are there; nothing is imported.
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "captions": ("torch", "transformers", "PIL", "sacrebleu"),
+}
+"""Extra of the distribution -> modules that come with it."""
+
+
+def check_installed(extra: str) -> None:
+    """The packages of one of EXTRAS are there; nothing is imported.
 
     Raises:
       BeamfleetError: says how to install them.
     """
-    if missing := [name for name in modules if importlib.util.find_spec(name) is None]:
+    if missing := [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]:
         raise BeamfleetError(
             f"{', '.join(missing)} cannot be found: install with `make run PIPELINE={extra}`, or "
             f"`pip install 'beamfleet[{extra}]'`"
@@ -129,14 +136,15 @@ def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
 
 
 def check_paths(name: str, recorded: Mapping[type[Step], Step]) -> None:
-    """Plain local paths exist; patterns, spans and other filesystems are looked at by the node.
+    """Local paths exist and patterns match; spans and other filesystems are looked at by the node.
 
     Raises:
       BeamfleetError: names the path, or the folder of a model, that is missing.
     """
     for path in _paths(recorded):
-        if "://" not in path and not re.search(r"[*?\[{]", path) and not Path(path).exists():
-            raise BeamfleetError(f"pipeline {name!r}: there is no file or folder {path}")
+        if not _is_there(path):
+            problem = "nothing matches" if glob.has_magic(path) else "there is no file or folder"
+            raise BeamfleetError(f"pipeline {name!r}: {problem} {path}")
     ensemble = recorded.get(steps.WithEnsemble)
     if isinstance(ensemble, steps.WithEnsemble):
         for place in ensemble.models.values():
@@ -200,6 +208,14 @@ def thresholds(given: object) -> Mapping[str, Mapping[str, float]] | None:
                 f'{{"{metric}": {{"{side}": {bound}}}}}'
             )
     return given
+
+
+def _is_there(path: str) -> bool:
+    # Of a pattern such as `x**.csv` Beam has an idea of its own.
+    if "://" in path or "{" in path or re.search(r"\*\*[^/]|[^/]\*\*", path):
+        return True
+    matching = glob.iglob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute one
+    return Path(path).exists() or next(matching, None) is not None
 
 
 def _paths(recorded: Mapping[type[Step], Step]) -> Iterator[str]:

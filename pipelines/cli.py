@@ -2,13 +2,16 @@
 
 import argparse
 import importlib
+import json
+import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from components.errors import BeamfleetError
+from pipelines.spelling import meant
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 _RAW = argparse.RawDescriptionHelpFormatter
 
 
@@ -24,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(parsed)
     except BeamfleetError as error:
         print(f"beamfleet: {error}", file=sys.stderr)
+        if getattr(parsed, "json", False):  # whoever reads JSON gets JSON
+            print(json.dumps({"error": str(error)}))
         return 1
     except KeyboardInterrupt:
         return 130
@@ -39,17 +44,30 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="beamfleet",
-        description="Trains, evaluates, validates, pushes and serves one model per entity.",
-        epilog="example:\n  beamfleet run census\n  beamfleet runs",
-        formatter_class=_RAW,
+        description="Trains, evaluates, validates, pushes and serves models: one for each entity, "
+        "or\nseveral as one, such as BLIP and CLIP for captions of images.",
+        epilog="examples:\n  beamfleet run census\n  beamfleet run captions --images ~/photos\n"
+        "  beamfleet show",
     )
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for add in (_run, _list, _runs, _show, _predict, _serve, _rollback, _export, _init):
         add(commands)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes no abbreviations, and says of a misspelt word which one was meant."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False, formatter_class=_RAW)
+
+    def error(self, message: str) -> NoReturn:
+        if found := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            message += meant(found[1], re.findall(r"[\w-]+", found[2]))
+        super().error(message)
 
 
 class _Version(argparse.Action):
@@ -75,7 +93,6 @@ def _add(commands: Commands, name: str, text: str, *examples: str) -> argparse.A
         help=text,
         description=text[0].upper() + text[1:] + ".",
         epilog="examples:\n" + "\n".join(f"  beamfleet {name} {e}".rstrip() for e in examples),
-        formatter_class=_RAW,
     )
 
 
@@ -107,6 +124,12 @@ def _run(commands: Commands) -> None:
             help=f"captions: folder or hub name[@revision] of a {model.upper()} instead of ours",
         )
     parser.add_argument(
+        "--allow-private",
+        action="store_true",
+        default=None,
+        help="captions: fetch also from addresses that are not public",
+    )
+    parser.add_argument(
         "--root", metavar="DIR", help="folder of metadata, artifacts and logs (runs/<pipeline>)"
     )
     parser.add_argument(
@@ -137,11 +160,11 @@ def _show(commands: Commands) -> None:
         commands,
         "show",
         "show one run: its nodes, artifacts and summary",
-        "latest",
+        "",
         "20250131-120000 --root runs/census",
-        "latest --all",
+        "--all",
     )
-    parser.add_argument("run", help="name of a run, or `latest`")
+    parser.add_argument("run", nargs="?", default="latest", help="name of a run (latest)")
     parser.add_argument("--all", action="store_true", help="list all entities, not only a pick")
     _root(parser)
     _json(parser)
@@ -209,7 +232,10 @@ def _export(commands: Commands) -> None:
         "--min-probability", type=float, default=0.0, metavar="P", help="leave out the rest (0)"
     )
     parser.add_argument(
-        "--caption", choices=("best", "all"), default="best", help="captions of an image (best)"
+        "--caption",
+        choices=("best", "all"),
+        default="best",
+        help="captions of an image (best); all: `text` of an imagefolder is a list, .txt has lines",
     )
     parser.add_argument(
         "--allow-private", action="store_true", help="fetch also from addresses that are not public"

@@ -1,4 +1,4 @@
-"""Shows how far a long command is: a bar on a terminal, a line for each tenth elsewhere."""
+"""Shows how far a long command is: a bar on a terminal, lines elsewhere if it takes long."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +7,8 @@ from typing import TextIO
 
 Progress = Callable[[int, int], None]
 """Called with how many are done, and of how many."""
+_EVERY_S = 3.0
+"""Seconds between two lines, and before the first."""
 
 
 @contextmanager
@@ -36,13 +38,13 @@ def _bar(terminal: TextIO, what: str) -> Iterator[Progress]:
 
 
 def _lines(terminal: TextIO, what: str) -> Progress:
-    shown = 0
+    shown, said = 0, time.monotonic()
 
     def progress(done: int, total: int) -> None:
-        nonlocal shown
-        tenth = 10 * done // total if total else 10
-        if tenth > shown:
-            shown = tenth
+        nonlocal shown, said
+        tenth, now = 10 * done // total if total else 10, time.monotonic()
+        if tenth > shown and now - said >= _EVERY_S:
+            shown, said = tenth, now
             text = f"{done:,} of {total:,} {what}"
             print(f"{time.strftime('%H:%M:%S')} {text}", file=terminal, flush=True)
 

@@ -34,6 +34,16 @@ def output_to(log: Path) -> Iterator[TextIO]:
                 os.close(saved)
 
 
+@contextmanager
+def unless_closed(stream: TextIO) -> Iterator[None]:
+    """Prints as long as somebody reads: `beamfleet run ... | head` has what it wanted."""
+    try:
+        yield
+    except BrokenPipeError:
+        with Path(os.devnull).open("w") as nowhere:  # also for what waits to be printed
+            os.dup2(nowhere.fileno(), stream.fileno())
+
+
 def _flush() -> None:
     sys.stdout.flush()
     sys.stderr.flush()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from components.progress import LOGGER
 from pipelines.events import CACHED, DONE, FAILED, SKIPPED, STARTED, NodeEvent
+from pipelines.noise import unless_closed
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -54,7 +55,8 @@ class PlainProgress:
         self._line(f"  {text}")
 
     def _line(self, text: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=self._stream, flush=True)
+        with unless_closed(self._stream):
+            print(f"{time.strftime('%H:%M:%S')} {text}", file=self._stream, flush=True)
 
 
 class LiveProgress:

@@ -13,6 +13,7 @@ from types import ModuleType
 from components.errors import BeamfleetError
 from components.user_function import described
 from pipelines.pipeline import Pipeline
+from pipelines.spelling import meant
 
 PIPELINES = {
     "census": "one income model per education level, from census rows",
@@ -71,7 +72,7 @@ def _load(target: str) -> ModuleType:
     if path.suffix != ".py":
         raise BeamfleetError(
             f"no pipeline {target!r}: give one of {', '.join(PIPELINES)}, or the path of a "
-            "Python file such as shop/pipeline.py"
+            f"Python file such as shop/pipeline.py{meant(target, PIPELINES)}"
         )
     if not path.is_file():
         raise BeamfleetError(f"there is no file {target}")

@@ -5,6 +5,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from pipelines.noise import unless_closed
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -35,11 +37,13 @@ class _Unpadded:
 
     encoding = "utf-8"
 
-    def write(self, text: str) -> int:
-        return sys.stdout.write(re.sub(r" +(?=\n)", "", text))
+    def write(self, text: str) -> None:
+        with unless_closed(sys.stdout):
+            sys.stdout.write(re.sub(r" +(?=\n)", "", text))
 
     def flush(self) -> None:
-        sys.stdout.flush()
+        with unless_closed(sys.stdout):
+            sys.stdout.flush()
 
 
 def plain_table(*columns: str, right: tuple[str, ...] = ()) -> "Table":

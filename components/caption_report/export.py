@@ -24,7 +24,7 @@ from components.caption_report.read import CaptionResult
 from components.errors import BeamfleetError
 from components.example_gen.in_order import map_in_order
 from components.files import is_remote, write_json
-from components.images.decode import MAX_PIXELS, ImageError, decode
+from components.images.decode import MAX_PIXELS, ImageError, decode, upright
 from components.images.fetch import FetchLimits, fetch
 from components.images.tfrecord import is_tfrecord
 
@@ -143,12 +143,13 @@ class _Export:
 
 
 def _read_again(pair: Pair, config: ExportConfig) -> tuple[Pair, str]:
-    """The pair with the file's bytes; or the reason why there are none."""
+    """The pair with the file's bytes, upright; or the reason why there are none."""
     if is_tfrecord(pair.image.uri.rpartition("#")[0]):
         return pair, "a record of a TFRecord file is not read again; export from image files"
     try:
         content = fetch(pair.image.uri, config.limits)
         height, width, _ = decode(content, config.max_pixels).shape
+        turned = upright(content, config.max_pixels)
     except ImageError as error:
         return pair, str(error)
     image = pair.image
@@ -157,7 +158,7 @@ def _read_again(pair: Pair, config: ExportConfig) -> tuple[Pair, str]:
             f"it has changed since: {width} x {height} pixels now, {image.width} x {image.height} "
             "when it was captioned"
         )
-    return replace(pair, content=content), ""
+    return replace(pair, content=turned), ""
 
 
 def _writer(folder: Path, config: ExportConfig) -> PairWriter:

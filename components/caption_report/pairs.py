@@ -32,7 +32,7 @@ class Pair:
     captions: tuple[RankedCaption, ...]
     """Those to train on, best first; at least one."""
     content: bytes = b""
-    """The file as it is."""
+    """The file as it is, or set upright."""
 
     @property
     def key(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from components.caption_report.names import printable
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
+from components.images.signature import NO_IMAGE
 from components.words import counted
 
 
@@ -15,7 +16,7 @@ def result_lines(
     ranker: str = "CLIP",
     where: str = "captions.html",
 ) -> Iterator[str]:
-    """Lines of all images of a result, then of those that failed.
+    """Lines of all images of a result, then of those that failed; last what is no image.
 
     Args:
       result: what to print.
@@ -28,7 +29,7 @@ def result_lines(
         yield from image_lines(image, image.uri.removeprefix(result.folder), top, ranker)
         yield ""
     yield from _more(result.images, limit, "captioned", where)
-    for letter in itertools.islice(result.dead_letters(), limit):
+    for letter in itertools.islice(_images_first(result), limit):
         yield from _failed(letter, letter.uri.removeprefix(result.folder))
         yield ""
     yield from _more(result.failed, limit, "failed", where)
@@ -47,6 +48,12 @@ def image_lines(
         stop = "" if text.endswith((".", "!", "?")) else "."
         stop = " ..." if caption.is_cut else stop
         yield f"{number}: {text}{stop} (Caption probability: {caption.probability:.2f})"
+
+
+def _images_first(result: CaptionResult) -> Iterator[DeadLetter]:
+    """An image that is damaged matters more than ten files that nobody takes for images."""
+    for is_none in (False, True):
+        yield from (x for x in result.dead_letters() if x.reason.startswith(NO_IMAGE) is is_none)
 
 
 def _failed(letter: DeadLetter, name: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from components.captioning.decoding import (
 )
 from components.captioning.device import best_device, check_finite, pixel_values, placed
 from components.captioning.noise import image_seed
-from components.ensemble.pretrained import pretrained_config
+from components.ensemble.pretrained import load_silently, pretrained_config
 from components.ensemble.whole import SAFE, check_tokenizer, load_whole
 from components.errors import BeamfleetError
 from components.images.decode import Pixels
@@ -111,6 +111,7 @@ class BlipCaptioner(ModelHandler[Pixels, PredictionResult, LoadedBlip]):
           BeamfleetError: see `check_files`.
         """
         self.check_files()
+        load_silently()
         device = best_device()
         model = load_whole(BlipForConditionalGeneration, self._model)
         share_cross_attention(model)

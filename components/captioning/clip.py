@@ -12,7 +12,7 @@ from transformers import CLIPModel, CLIPProcessor
 
 from components.captioning.caption import Caption, ranked
 from components.captioning.device import best_device, check_finite, pixel_values, placed
-from components.ensemble.pretrained import pretrained_config
+from components.ensemble.pretrained import load_silently, pretrained_config
 from components.ensemble.whole import SAFE, check_tokenizer, load_whole
 from components.errors import BeamfleetError
 from components.images.decode import Pixels
@@ -69,6 +69,7 @@ class ClipRanker(ModelHandler[Captioned, PredictionResult, LoadedClip]):
           BeamfleetError: see `check_files`.
         """
         self.check_files()
+        load_silently()
         device = best_device()
         model = load_whole(CLIPModel, self._model)
         check_finite(model.logit_scale.exp(), f"{self._model}: logit_scale of CLIP")

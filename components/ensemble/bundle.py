@@ -6,7 +6,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +20,7 @@ from components.ensemble.bundle_files import (
     hash_file,
     remove_below,
 )
+from components.ensemble.changed_code import changes, warn_of_changes
 from components.ensemble.declaration import (
     ENSEMBLE,
     BundledModel,
@@ -33,11 +33,9 @@ from components.ensemble.named import NamedHandler
 from components.ensemble.weights import ModelSource, Weights, hash_of_files
 from components.errors import BeamfleetError
 from components.files import exists, open_file, write_json
-from components.user_function import code_fingerprint
+from components.user_function import code_fingerprint, code_parts
 
 __all__ = ["Bundle", "hparams_json", "write_bundle"]
-
-LOG = logging.getLogger(__name__)
 
 
 class Bundle:
@@ -128,7 +126,8 @@ class Bundle:
                 f"{_said(declared.stages)} when {self.uri} was written; write the ensemble again"
             )
         if code_fingerprint(declared.ensemble_fn) != declared.code_fingerprint:
-            LOG.warning("%s: the code or libraries have changed since it was written", self.uri)
+            now = code_parts(declared.ensemble_fn)
+            warn_of_changes(self.uri, changes(declared.code, now))
         names = {folder: declared.models[name].name for name, folder in folders.items()}
         stages = (replace(s, handler=NamedHandler(s.handler, names)) for s in built.stages)
         return Ensemble(*stages, memory_mb=built.memory_mb)
@@ -165,6 +164,7 @@ def write_bundle(
     declaration = Declaration(
         ensemble_fn=ensemble_fn,
         code_fingerprint=code_fingerprint(ensemble_fn),
+        code=code_parts(ensemble_fn),
         hparams=hparams,
         models={n: _bundled(n, models[n], weights[n].revision, files[n]) for n in models},
         inputs=built.inputs,

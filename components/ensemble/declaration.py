@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -62,11 +62,14 @@ class Declaration:
     stages: tuple[DeclaredStage, ...]
     files: Mapping[str, str]
     """`models/<model>/<file>` -> SHA-256."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """What `code_fingerprint` is over, to say what has changed; see `code_parts`."""
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over what predicts: files, code, hparams and stages, wherever they came from."""
-        content = {key: value for key, value in asdict(self).items() if key != "models"}
+        known = {"models", "code"}  # where they came from; and what code_fingerprint says
+        content = {key: value for key, value in asdict(self).items() if key not in known}
         text = json.dumps(content, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -96,6 +99,7 @@ class Declaration:
             inputs=_names(values, "inputs"),
             stages=tuple(_stage(stage) for stage in _get(values, "stages", list)),
             files=_get(values, "files", dict),
+            code=_get({"code": {}, **values}, "code", dict),
         )
         declaration.check_files()
         if declaration.fingerprint != values.get("fingerprint"):

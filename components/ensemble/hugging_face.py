@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
+from components.ensemble.pretrained import load_silently
 from components.ensemble.rows import rows_of
 from components.ensemble.whole import load_whole
 from components.errors import BeamfleetError
@@ -51,6 +52,7 @@ class PipelineHandler(ModelHandler[Any, PredictionResult, "Pipeline"]):
           BeamfleetError: it is none, or lacks weights.
         """
         shield_triton()
+        load_silently()
         from transformers import pipeline
 
         made = pipeline(self._task, _folder(self._model), **{**self._options, **_SAFE})
@@ -111,6 +113,7 @@ class PretrainedHandler(ModelHandler[Mapping[str, Any], PredictionResult, "PreTr
         import torch
         import transformers
 
+        load_silently()
         loaded = load_whole(getattr(transformers, self._class), _folder(self._model))
         return loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 

@@ -1,4 +1,4 @@
-"""What a folder that `save_pretrained` wrote says of the model in it; nothing is loaded."""
+"""Models that `save_pretrained` wrote: what their folder says of them, and how they are loaded."""
 
 import json
 from pathlib import Path
@@ -31,3 +31,10 @@ def pretrained_config(folder: str, model_class: str) -> dict[str, Any]:
     if not any(Path(folder).glob("*.safetensors")):
         raise BeamfleetError(f"{folder} holds the settings of a {model_class}, but no safetensors")
     return config
+
+
+def load_silently() -> None:
+    """Switches off the bars that transformers draws for each model, in the log of a server too."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()

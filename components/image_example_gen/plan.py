@@ -12,7 +12,7 @@ from components.errors import BeamfleetError
 from components.files import is_remote, open_file
 from components.image_example_gen.config import ImageSource
 from components.images.examples import MADE
-from components.images.find import FoundImages, find_images
+from components.images.find import FoundImages, find_images, said_others
 from components.images.references import References, read_references
 from components.images.tfrecord import is_tfrecord
 from components.words import counted
@@ -124,6 +124,8 @@ def _notes(
 ) -> Iterator[str]:
     if found.duplicates:
         yield f"{counted(found.duplicates, 'image')} named more than once and read once"
+    if others := [path for path in found.others if path not in paths]:
+        yield said_others(others)
     if not paths:
         return
     files = ", ".join(paths)
@@ -145,7 +147,7 @@ def _fingerprint(found: FoundImages, uris: Sequence[str], paths: Sequence[str]) 
             digest.update(hashlib.sha256(file.read()).digest())
     for uri in uris:
         digest.update(f"{uri}\0{found.states.get(uri) or _state(uri)}\n".encode())
-    digest.update(repr((found.refused, found.duplicates)).encode())
+    digest.update(repr((found.refused, found.duplicates, found.others)).encode())
     return digest.hexdigest()
 
 

@@ -172,7 +172,8 @@ def _address(host: str, port: int, limits: FetchLimits) -> tuple[str, int]:
     for address in addresses:
         if not limits.allow_private and not _is_public(address):
             raise ImageError(
-                f"{host} is at {address}, which is not public; allow_private allows it"
+                f"{host} is at {address}, which is not public; allow_private=True or "
+                "--allow-private allows it"
             )
     return addresses[0], port
 

@@ -4,16 +4,21 @@ import fnmatch
 import glob
 import itertools
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from components.errors import BeamfleetError
 from components.files import is_remote, open_file
 from components.images.fetch import is_web
+from components.images.others import is_other
 
 REFERENCE_NAMES = ("captions.csv", "metadata.csv", "metadata.jsonl")
 """Files that tell of the images of the folder that they lie in, and are no images themselves."""
+
+_FILE_ADDRESS = re.compile(r"file://(localhost)?(?=/)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,12 @@ class FoundImages:
     """What the given places hold."""
 
     uris: tuple[str, ...]
-    """Paths and addresses, each once: all files of a folder, for only reading shows what is an
-    image."""
+    """Paths and addresses, each once: of a folder all files but those in `others`, for only
+    reading shows what is an image."""
     refused: tuple[tuple[str, str], ...] = ()
     """(path, reason) of what lies in a folder but is not read."""
+    others: tuple[str, ...] = ()
+    """What lies in a local folder and is no image, see `is_other`."""
     references: tuple[str, ...] = ()
     """Files of REFERENCE_NAMES that lie directly in a given folder."""
     folders: tuple[str, ...] = ()
@@ -42,9 +49,11 @@ def find_images(*places: str) -> FoundImages:
     a folder: what is in a folder may come from anybody. What is named by itself is followed.
 
     Args:
-      places: a folder (all files in and below it: what is no image will be named as such), a
-        pattern (`photos/**/*.jpg`), a text file (`.txt`) with one path or address a line, or the
-        path or address of one image. Folders, patterns and lists may be on any Beam filesystem.
+      places: a folder (all files in and below it: what is no image will be named as such; of a
+        local one, notes, tables and films are passed over, see `FoundImages.others`), a pattern
+        (`photos/**/*.jpg`), a text file (`.txt`) with one path or address a line (lines that begin
+        with `#` are comments), or the path or address of one image. Folders, patterns and lists may
+        be on any Beam filesystem; `file:///...` is a path of this machine.
 
     Raises:
       BeamfleetError: a place does not exist, or holds nothing.
@@ -52,7 +61,8 @@ def find_images(*places: str) -> FoundImages:
     found = [_found(place) for place in places]
     for place, here in zip(places, found, strict=True):
         if not here.uris and not here.refused:
-            raise BeamfleetError(f"there are no images at {place}")
+            others = f": {said_others(here.others)}" if here.others else ""
+            raise BeamfleetError(f"there are no images at {place}{others}")
     if not found:
         raise BeamfleetError("name a folder, a pattern, a list or an address of images")
     uris = [uri for here in found for uri in here.uris]
@@ -64,6 +74,7 @@ def find_images(*places: str) -> FoundImages:
             *((_printable(path), reason) for here in found for path, reason in here.refused),
             *((_printable(path), "its name is not UTF-8; rename it") for path in misnamed),
         ),
+        tuple(dict.fromkeys(o for here in found for o in here.others if o not in each_once)),
         tuple(dict.fromkeys(path for here in found for path in here.references)),
         tuple(folder for here in found for folder in here.folders),
         len(uris) - len(each_once),
@@ -71,7 +82,14 @@ def find_images(*places: str) -> FoundImages:
     )
 
 
+def said_others(others: Sequence[str]) -> str:
+    """Says how many files are no images, and of which kinds by their names."""
+    kinds = ", ".join(sorted({Path(path).suffix.lower() for path in others}))
+    return f"{len(others)} other file{'s' * (len(others) > 1)} passed over ({kinds})"
+
+
 def _found(place: str) -> FoundImages:
+    place = _plain(place)
     if is_web(place):
         return FoundImages((place,))
     if place.endswith(".txt") and (is_remote(place) or Path(place).is_file()):
@@ -92,7 +110,7 @@ def _found(place: str) -> FoundImages:
 
 def _below(root: Path, pattern: Sequence[str], folders: tuple[str, ...] = ()) -> FoundImages:
     """What lies below a folder and matches."""
-    uris, references, refused = [], [], list[tuple[str, str]]()
+    uris, references, others, refused = [], [], [], list[tuple[str, str]]()
     home = _real(root)
     for path, is_link in sorted(_walk(root, pattern, refused)):
         target = _real(path) if is_link else home
@@ -104,9 +122,13 @@ def _below(root: Path, pattern: Sequence[str], folders: tuple[str, ...] = ()) ->
             refused.append((path, outside if there else "is a link to a file that does not exist"))
         elif folders and Path(path).parent == root and Path(path).name in REFERENCE_NAMES:
             references.append(path)
+        elif folders and is_other(path):
+            others.append(path)
         else:
             uris.append(path)
-    return FoundImages(tuple(uris), tuple(refused), tuple(references), folders)
+    return FoundImages(
+        tuple(uris), tuple(refused), tuple(others), tuple(references), folders=folders
+    )
 
 
 def _walk(
@@ -158,9 +180,17 @@ def _listed(place: str) -> Iterator[str]:
         raise BeamfleetError(f"{place} is no UTF-8 text with one image a line") from None
     except OSError as error:
         raise BeamfleetError(f"{place} cannot be read: {error}") from None
-    for line in filter(None, map(str.strip, lines)):
+    for line in map(_plain, map(str.strip, lines)):
+        if not line or line.startswith("#"):
+            continue
         # As in a shell script beside the images: relative to the list.
         yield line if is_remote(line) or Path(line).is_absolute() else beside(place, line)
+
+
+def _plain(place: str) -> str:
+    """The path that a `file://` address of this machine means; what is no such address as it is."""
+    found = _FILE_ADDRESS.match(place)
+    return unquote(place[found.end() :]) if found else place
 
 
 def beside(file: str, name: str) -> str:
@@ -189,7 +219,7 @@ def _remote(place: str) -> FoundImages:
     visible = [path for path, name in inside.items() if "/." not in f"/{name}"]
     references = tuple(path for path in visible if inside[path] in REFERENCE_NAMES)
     uris = tuple(path for path in visible if inside[path] not in REFERENCE_NAMES)
-    return FoundImages(uris, (), references, (folder,), states=files)
+    return FoundImages(uris, references=references, folders=(folder,), states=files)
 
 
 def _real(path: str | Path) -> Path:

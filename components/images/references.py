@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,14 +109,21 @@ def _rows(path: str) -> Iterator[_Row]:
         words = {name: word.strip() for name, word in values.items()}
         name = _taken(words, FILE_COLUMNS)
         if name is None:
-            raise BeamfleetError(
-                f"{place} has columns {', '.join(values)}; expected {FILE_COLUMNS[0]!r}, the path "
-                "or address of an image, and for reference captions 'caption'"
-            )
+            raise BeamfleetError(_no_name(place, values))
         if not name:
             raise BeamfleetError(f"{place} names no image")
         caption = _taken(words, CAPTION_COLUMNS) or ""
         yield _Row(place, name, caption, {n: word for n, word in words.items() if word})
+
+
+def _no_name(place: str, columns: Iterable[str]) -> str:
+    found = ", ".join(columns)
+    other = next((sign for sign in ";\t|" if sign in found), "")
+    hint = f"; is it separated by {other!r}? commas are expected" if other else ""
+    return (
+        f"{place} has columns {found}; expected {FILE_COLUMNS[0]!r}, the path or address of an "
+        f"image, and for reference captions 'caption'{hint}"
+    )
 
 
 def _taken(words: dict[str, str], names: Sequence[str]) -> str | None:
@@ -130,6 +137,8 @@ def _csv_lines(path: str, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         header = [name.strip() for name in next(reader, [])]
         if len(set(header)) < len(header) or not all(header):
             raise BeamfleetError(f"{path} has columns {header}; expected different names")
+        if header and not {*header} & {*FILE_COLUMNS}:  # before rows, which may not fit it either
+            raise BeamfleetError(_no_name(f"{path} line 1", header))
         for words in filter(None, reader):
             if len(words) != len(header):
                 raise BeamfleetError(

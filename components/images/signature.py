@@ -4,6 +4,8 @@ import re
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
 """The kinds that are read, and how their files are named."""
+NO_IMAGE = "not a JPEG, PNG, WebP or GIF file"
+"""How the reason begins of a file that is no image of any kind."""
 FIRST_BYTES = 16
 """That `kind_of` looks at."""
 
@@ -32,4 +34,4 @@ def why_not_read(content: bytes) -> str:
         return f"damaged: it begins as {kind} does, and does not go on so"
     if kind:
         return f"the file is {kind}; JPEG, PNG, WebP and GIF are read"
-    return f"not a JPEG, PNG, WebP or GIF file: it begins {content[:8]!r}"
+    return f"{NO_IMAGE}: it begins {content[:8]!r}"

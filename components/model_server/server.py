@@ -14,6 +14,8 @@ from components.imports import heavy_imports
 from components.model_server.config import ServerConfig
 from components.model_server.startup import Startup
 
+LOG = logging.getLogger("beamfleet.server")
+
 
 def serve(config: ServerConfig) -> None:
     """Serves until SIGTERM or SIGINT, which let the running requests end within two seconds.
@@ -36,6 +38,7 @@ def serve(config: ServerConfig) -> None:
 def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> None:
     with _no_arguments(), heavy_imports():
         # Imported here: KServe, Beam's file systems and pandas take seconds.
+        from components.model_server.example import example
         from components.model_server.predictor import Predictor
         from components.model_server.rest import Rest
         from components.model_server.servable import opener
@@ -54,8 +57,16 @@ def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> Non
     def ready() -> None:
         startup.lap("ready_s")
         startup.say("ready", version=models.served.version)
+        url = _url(config, listener)
+        text = example(url, models.served.servable.input_tensors())
+        LOG.info("%s is ready; call it by\n%s", url, text)
 
     Rest(Predictor(config, models), config, ready).run([listener])
+
+
+def _url(config: ServerConfig, listener: socket.socket) -> str:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return f"http://{host}:{listener.getsockname()[1]}/v2/models/{config.model_name}"
 
 
 @contextlib.contextmanager
@@ -88,5 +99,5 @@ def _stop_with_stdin() -> None:
     # Not sys.stdin, whose lock the interpreter would wait for in vain when it ends.
     while os.read(0, 4096):
         pass
-    logging.getLogger("beamfleet.server").info("standard input ended: stopping")
+    LOG.info("standard input ended: stopping")
     os.kill(os.getpid(), signal.SIGTERM)

@@ -53,7 +53,8 @@ def _report(exported: "Exported", folder: str, arguments: argparse.Namespace) ->
 
 def _how_to_read(arguments: argparse.Namespace) -> str:
     if arguments.format == "imagefolder":
-        return f"datasets.load_dataset({arguments.out!r})"
+        several = ", where `text` is a list" if arguments.caption == "all" else ""
+        return f"datasets.load_dataset({arguments.out!r}){several}"
     last = max(path.stem for path in Path(arguments.out, "train").glob("*.tar"))
     shards = f"{{000000..{last}}}.tar" if int(last) else "000000.tar"
     return f"webdataset.WebDataset({f'{arguments.out}/train/{shards}'!r})"

@@ -19,7 +19,7 @@ from pipelines.pipeline import Pipeline
 from pipelines.progress import noted, progress_on
 from pipelines.projects import PIPELINES, load_pipeline
 
-OPTIONS = ("data", "eval_data", "images", "blip", "clip")
+OPTIONS = ("data", "eval_data", "images", "blip", "clip", "allow_private")
 """Of the command line, for the function `pipeline` that has a parameter of the name."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

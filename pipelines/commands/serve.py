@@ -4,7 +4,9 @@ import argparse
 import logging
 import sys
 
+from components.errors import BeamfleetError
 from components.model_server.config import ServerConfig
+from pipelines.checks import EXTRAS, check_installed
 from pipelines.pushed import pushed_directory, version_path
 
 
@@ -21,5 +23,16 @@ def main(arguments: argparse.Namespace) -> int:
     )
     from components.model_server.server import serve
 
-    serve(config)
+    try:
+        serve(config)
+    except BeamfleetError as error:
+        _say_how_to_install(error.__cause__)
+        raise
     return 0
+
+
+def _say_how_to_install(cause: BaseException | None) -> None:
+    """Raises what `run` would say, if it is only that a package of an extra is not installed."""
+    for extra, modules in EXTRAS.items():
+        if isinstance(cause, ModuleNotFoundError) and cause.name in modules:
+            check_installed(extra)

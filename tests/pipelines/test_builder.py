@@ -108,9 +108,12 @@ def test_a_name_that_no_store_takes_is_refused(name):
 def test_missing_files_are_named(tmp_path, rows):
     with pytest.raises(BeamfleetError, match=r"no file or folder .*nowhere"):
         Pipeline("shop").from_csv(tmp_path / "nowhere").check()
+    with pytest.raises(BeamfleetError, match=r"nothing matches .*day-\*\.csv"):
+        Pipeline("shop").from_csv(tmp_path / "day-*.csv").check()
     with pytest.raises(BeamfleetError, match=r"no file or folder .*schema.pbtxt"):
         Pipeline("shop").from_csv(rows).with_schema(tmp_path / "schema.pbtxt").check()
-    Pipeline("shop").from_csv(tmp_path / "day-*.csv").check()
+    for left_to_the_node in ("day-{SPAN}.csv", "below**.csv"):
+        Pipeline("shop").from_csv(tmp_path / left_to_the_node).check()
 
 
 def test_options_reach_the_reader(rows):

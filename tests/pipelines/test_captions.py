@@ -1,12 +1,13 @@
 """The captions pipeline: its wiring, and what is refused before anything heavy is imported."""
 
 import importlib.util
+import sys
 
 import pytest
 from PIL import Image
 
 from components.errors import BeamfleetError
-from pipelines import captions
+from pipelines import captions, cli, steps
 from pipelines.pipeline import Pipeline
 
 ENSEMBLE = "user_code.captions.ensemble_fn"
@@ -82,6 +83,28 @@ def test_the_small_models_are_said_to_know_drawn_scenes_only(images, tmp_path):
         assert note_of(tmp_path, **quiet) == ""
 
 
+@pytest.mark.parametrize("pattern", ["*.png", "**/*.png", "images/**", "i[a-m]*/?.png"])
+def test_patterns_that_match_are_taken(images, tmp_path, pattern):
+    folder = tmp_path / "[odd] images"
+    folder.mkdir()
+    Pipeline("c", root=tmp_path).from_images(
+        f"{images if pattern == '*.png' else tmp_path}/{pattern}",
+        folder,
+        "gs://bucket/*.png",
+    ).check()
+
+
+def test_private_addresses_are_allowed_on_the_command_line_only_if_asked_for(images, monkeypatch):
+    taken = []
+    monkeypatch.setattr(Pipeline, "check", lambda self: taken.append(self) or sys.exit(0))
+    for asked in ([], ["--allow-private"]):
+        with pytest.raises(SystemExit):
+            cli.main(["run", "captions", "--images", images, *asked])
+    limits = [pipeline._steps[steps.ReadImages].limits for pipeline in taken]
+    assert [limit.get("allow_private", False) for limit in limits] == [False, True]
+    assert cli.main(["run", "census", "--allow-private"]) == 1
+
+
 def test_without_pytorch_it_is_said_how_to_install_it(images, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(
@@ -100,11 +123,34 @@ def test_models_are_looked_at_before_anything_runs(images, tmp_path):
     captions.pipeline(images=[images], blip="owner/name", clip="owner/name@main")
 
 
+def test_without_pytorch_serve_says_it_too(tmp_path, monkeypatch, capsys):
+    (tmp_path / "CURRENT").touch()
+
+    def fail(config):
+        try:
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        except ModuleNotFoundError as error:
+            raise BeamfleetError("ensemble_fn failed") from error
+
+    monkeypatch.setattr("components.model_server.server.serve", fail)
+    found = importlib.util.find_spec
+    gone = {"torch"}
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in gone else found(name)
+    )
+    assert cli.main(["serve", str(tmp_path)]) == 1
+    assert "torch cannot be found: install with `make run" in capsys.readouterr().err
+    gone.clear()  # there it is, and it still fails: not for us to say
+    assert cli.main(["serve", str(tmp_path)]) == 1
+    assert "ensemble_fn failed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("build", "advice"),
     [
         (lambda p, i: p.from_images(), "needs a folder"),
         (lambda p, i: p.from_images(f"{i}/gone").check(), "there is no file or folder"),
+        (lambda p, i: p.from_images(f"{i}/*.jpg").check(), r"nothing matches .*/\*.jpg"),
         (lambda p, i: p.from_images(i).infer_images({"c": "rank"}).check(), "with_ensemble"),
         (lambda p, i: p.from_images(i).evaluate_captions().check(), "add .infer_images"),
         (lambda p, i: p.from_images(i).from_csv(i), "two sources"),

@@ -56,6 +56,11 @@ def test_help_is_light():
     ("arguments", "code", "says"),
     [
         (["run", "nonsense"], 1, "no pipeline 'nonsense': give one of census"),
+        (["run", "captoins"], 1, "did you mean 'captions'?"),
+        (["shwo"], 2, "did you mean 'show'?"),
+        (["run", "census", "--orch", "local"], 2, "unrecognized arguments: --orch"),
+        (["--vers"], 2, "unrecognized arguments: --vers"),
+        (["show", "--root", "nowhere"], 1, "no runs below nowhere"),
         (["run", "nowhere/pipeline.py"], 1, "there is no file nowhere/pipeline.py"),
         (["run", "census", "--data", "nowhere.csv"], 1, "no file or folder"),
         (["run", "census", "--orchestrator", "cron"], 2, "invalid choice"),
@@ -83,6 +88,14 @@ def test_version_and_help_without_a_command():
     assert (code, heavy) == (2, [])
     assert "usage: beamfleet" in printed
     assert "make a small project" in printed
+    assert "captions of images" in printed
+
+
+def test_make_says_its_targets():
+    printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
+    [phony] = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in set(phony.split()) - {"help"}:
+        assert re.search(rf"(make|\|) {target}\b", printed), target
 
 
 def test_a_folder_stands_for_its_pipeline(tmp_path):
@@ -98,6 +111,18 @@ def test_a_folder_stands_for_its_pipeline(tmp_path):
 def test_list_as_json(capsys):
     assert cli.main(["list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["name"] == "census"
+
+
+@pytest.mark.parametrize(
+    "command", [["runs", "--root"], ["show", "--root"], ["rollback"], ["run"], ["predict", "x"]]
+)
+def test_an_error_is_json_too_where_json_was_asked_for(command, capsys):
+    assert cli.main([*command, "nowhere", "--json"]) == 1
+    printed = capsys.readouterr()
+    error = json.loads(printed.out)["error"]
+    assert error and printed.err == f"beamfleet: {error}\n"
+    assert cli.main([*command, "nowhere"]) == 1
+    assert capsys.readouterr().out == ""
 
 
 def test_rollback_moves_the_pointer(tmp_path, capsys):

@@ -62,7 +62,14 @@ def test_it_exports_says_what_failed_and_how_to_read_the_rest(result, tmp_path, 
     assert f"{tmp_path}/c.png: there is no such file (export)" in printed.err
     assert rf"{tmp_path}/\x1b[2J.png: damaged (read)" in printed.err
     assert "\x1b" not in printed.err
-    assert printed.err.splitlines()[0].endswith("3 of 3 images") or "1 of 3" in printed.err
+    assert "of 3 images" not in printed.err  # it took no time
+
+
+def test_it_says_that_several_captions_are_a_list(result, tmp_path, capsys):
+    command = ["export", result, "--format", "imagefolder"]
+    for caption, said in (("best", False), ("all", True)):
+        cli.main([*command, "--caption", caption, "--out", str(tmp_path / caption)])
+        assert ("where `text` is a list" in capsys.readouterr().out) is said
 
 
 def test_json_is_one_document_and_no_progress(result, tmp_path, capsys):
@@ -118,11 +125,14 @@ def test_what_cannot_be_is_refused_without_heavy_imports(tmp_path):
     assert "examples:\n  beamfleet export runs/captions --out pairs" in printed
 
 
-def test_progress_has_a_line_for_each_tenth():
+def test_progress_has_a_line_for_a_tenth_that_takes_seconds(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("pipelines.counting.time.monotonic", lambda: now[0])
     stream = io.StringIO()
     with counting_on(stream, "images", silent=False) as progress:
         for done in range(1, 1001):
+            now[0] += 0.011 if done <= 500 else 0.05
             progress(done, 1000)
     assert [line.partition(" ")[2] for line in stream.getvalue().splitlines()] == [
-        f"{done:,} of 1,000 images" for done in range(100, 1001, 100)
-    ]
+        f"{done} of 1,000 images" for done in (273, 511, 600, 700, 800, 900)
+    ] + ["1,000 of 1,000 images"]

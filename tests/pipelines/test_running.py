@@ -101,6 +101,35 @@ def test_the_live_table_says_why_a_node_was_skipped():
     assert rows[-2:] == ["○ A skipped: nothing is there 0.2 s", "· B waiting"]
 
 
+def test_a_closed_pipe_does_not_end_a_run(tmp_path):
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from components.progress import tell; from pipelines.noise import output_to\n"
+        "from pipelines.progress import noted, progress_on; from pipelines.render import console\n"
+        "sys.stdin.read()\n"
+        "with output_to(Path(sys.argv[1])) as terminal:\n"
+        "  with progress_on(terminal, 'x', silent=False) as progress, noted(progress):\n"
+        "    progress.stage('Loading')\n"
+        "    import components.progress; components.progress._EVERY_S = 0\n"
+        "    for _ in range(9): tell('work', 9, 'images')\n"
+        "for _ in range(9): console().print('x' * 9_000)\n"
+        "Path(sys.argv[1]).write_text('at the end')"
+    )
+    read, write = os.pipe()
+    run = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "log")],
+        stdin=subprocess.PIPE,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    os.close(write)
+    os.close(read)
+    _, errors = run.communicate()
+    assert (run.returncode, errors) == (0, b"")
+    assert (tmp_path / "log").read_text() == "at the end"
+
+
 def test_two_runs_in_one_second_have_two_names(tmp_path):
     names = {new_run_id(tmp_path) for _ in range(3)}
     assert len(names) == 3

@@ -1,5 +1,6 @@
 """Pairs of images and captions: nothing is lost, nothing escapes, everything can be read."""
 
+import io
 import json
 import random
 import tarfile
@@ -7,12 +8,15 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from components.caption_report.export import ExportConfig, export_pairs
 from components.caption_report.pairs import Pair, WebDatasetWriter
 from components.caption_report.read import CaptionResult
 from components.errors import BeamfleetError
+from components.images.decode import examine
 from tests.components.caption_report.results import image, row, write_rejects, write_result
+from tests.components.images.pictures import on_its_side
 
 FORMS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 
@@ -74,6 +78,16 @@ def test_a_webdataset_holds_the_files_as_they_are(folder, tmp_path):
         assert document["captions"][0]["probability"] == pytest.approx(0.55 + number / 20)
         assert {"stage": "rank", "model": "clip@2"} in document["models"]
     assert sum(path.suffix == ".tmp" for path in tmp_path.iterdir()) == 0
+
+
+def test_an_image_on_its_side_is_exported_as_the_captioner_saw_it(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(on_its_side())
+    result = write_result(tmp_path / "result", [row(str(tmp_path / "a.jpg"), "a cat", height=12)])
+    assert (examine(on_its_side()).width, examine(on_its_side()).height) == (8, 12)
+    assert export(result, tmp_path / "out").exported == 1
+    [members] = samples(tmp_path / "out").values()
+    with Image.open(io.BytesIO(members["jpg"])) as exported:
+        assert exported.size == (8, 12) and not exported.getexif()
 
 
 def test_every_image_that_is_missing_is_named(folder, tmp_path):

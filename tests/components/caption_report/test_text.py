@@ -2,6 +2,7 @@
 
 from components.caption_report.read import CaptionResult
 from components.caption_report.text import result_lines
+from components.images.signature import why_not_read
 from tests.components.caption_report.results import row, write_result
 
 
@@ -36,6 +37,14 @@ def test_beyond_the_limit_it_says_how_many_and_where(tmp_path):
     assert "3 more images captioned: captions.html" in printed
     assert "1 more image failed: captions.html" in printed
     assert "No captions, failed in read: the file is empty" in printed
+
+
+def test_what_is_no_image_comes_last(tmp_path):
+    dead = [(f"/p/{i}.dat", "read", why_not_read(b"junk")) for i in range(10)]
+    dead.append(("/p/cut.jpg", "read", "damaged: it ends too early"))
+    printed = lines(tmp_path, [], dead)
+    titles = [line for line in printed if line.startswith("Image: ")]
+    assert titles == ["Image: cut.jpg", *(f"Image: {i}.dat" for i in range(9))]
 
 
 def test_all_is_all(tmp_path):

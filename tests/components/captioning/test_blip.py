@@ -199,6 +199,14 @@ def test_broken_weights_give_no_captions(captioner, images):
         captioner.run_inference(images[:2], broken)
 
 
+def test_no_bar_is_drawn_where_a_model_is_loaded(captioner, capfd):
+    from transformers.utils import logging
+
+    logging.enable_progress_bar()
+    captioner.load_model()
+    assert "Loading" not in capfd.readouterr().err
+
+
 def test_what_loads_is_safetensors_only(folders, tmp_path):
     folder = tmp_path / "blip"
     shutil.copytree(folders["blip"], folder)

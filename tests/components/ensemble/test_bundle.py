@@ -12,6 +12,7 @@ import pytest
 
 from components.ensemble.around import innermost
 from components.ensemble.bundle import Bundle, write_bundle
+from components.ensemble.changed_code import changes
 from components.ensemble.record import Record
 from components.ensemble.run import RunEnsemble
 from components.ensemble.weights import ModelSource
@@ -127,7 +128,28 @@ def test_the_code_is_part_of_the_fingerprint(tmp_path, monkeypatch, caplog):
     second = Bundle(make_bundle(tmp_path / "second", 2, function))
     assert second.fingerprint != first.fingerprint
     first.ensemble()
-    assert "the code or libraries have changed since it was written" in caplog.text
+    first.ensemble()
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"{first.uri}: {code.name} changed since it was written; ")
+
+
+def test_a_bundle_that_knows_no_parts_of_its_code_is_read(bundle, monkeypatch, caplog):
+    document = json.loads(Path(bundle.uri, "ensemble.json").read_text())
+    del document["code"]
+    Path(bundle.uri, "ensemble.json").write_text(json.dumps(document))
+    monkeypatch.setattr("components.ensemble.bundle.code_fingerprint", lambda path: "another")
+    Bundle(bundle.uri).ensemble()
+    assert "its code or libraries changed since" in caplog.text
+
+
+def test_changes_are_named():
+    before = {"torch": "2.8", "numpy": "2.0", "a.py": "0" * 64, "b.py": "1" * 64}
+    assert changes(before, {**before, "torch": "2.9", "c.py": "2"}) == (
+        "c.py, torch (2.8, now 2.9)"
+    )
+    assert changes(before, {}) == "a.py, b.py, numpy (2.0, now none), torch (2.8, now none)"
+    many = {f"{i}.py": "x" for i in range(9)}
+    assert changes(before, {**before, **many}).endswith("3.py, 4.py, 4 more")
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,18 @@ def test_what_is_named_twice_is_noted(tmp_path):
     assert counts.notes == ("2 images named more than once and read once",)
 
 
+def test_what_is_passed_over_is_noted(tmp_path):
+    folder = many(tmp_path / "photos", 2)
+    write_files(folder, {"Thumbs.db": b"x", "a.txt": b"x", "facts.csv": b"file,caption\n"})
+    counts = ingest(tmp_path / "out", folder, references=str(folder / "facts.csv"))
+    assert (counts.rows_in, counts.rows_rejected) == (2, 0)
+    assert counts.notes[0] == "2 other files passed over (.db, .txt)"
+    write_files(folder, {"b.txt": b"x"})
+    assert ingest(tmp_path / "more", folder).notes == (
+        "4 other files passed over (.csv, .db, .txt)",
+    )
+
+
 class Handler(SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
@@ -408,6 +420,8 @@ def test_the_fingerprint_knows_all_that_may_change(tmp_path):
     (folder / "0003.png").symlink_to("0002.png")
     prints.append(state(folder).fingerprint)
     (folder / "0004.png").symlink_to("/etc/passwd")
+    prints.append(state(folder).fingerprint)
+    write_files(folder, {"notes.txt": b"passed over, and counted"})
     prints.append(state(folder).fingerprint)
     assert len({*prints}) == len(prints)
 

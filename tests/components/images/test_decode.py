@@ -1,12 +1,14 @@
 """Every kind of image that people have; and what is none."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.images.decode import ImageError, ImageFacts, decode, examine
+from components.images.decode import ImageError, ImageFacts, decode, examine, upright
 from tests.components.images.pictures import (
     bad_files,
     bomb,
@@ -99,6 +101,23 @@ def test_all_orientations(turn):
         error = np.abs(decode(content)[:, :, 0].astype(float) - upright)
         assert error.mean() < 8
         assert (examine(content).width, examine(content).height) == (32, 16)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_file_on_its_side_is_made_anew_upright(kind, mode):
+    if mode == "CMYK" and kind != "JPEG":
+        pytest.skip("has no CMYK")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = saved(picture(mode), kind, exif=exif, icc_profile=b"colours")
+    made = upright(content)
+    with Image.open(io.BytesIO(made)) as image:
+        assert (image.format, image.size) == (kind, (8, 12))
+        assert not image.getexif() and image.info["icc_profile"] == b"colours"
+    error = np.abs(decode(made).astype(float) - decode(content))
+    assert error.mean() < (3 if kind == "JPEG" else 0.01)
+    assert upright(made) is made
 
 
 def test_notes_of_the_camera_that_make_no_sense_do_not_turn_it():

@@ -14,7 +14,7 @@ from components.images.find import find_images
 @pytest.fixture
 def folder(tmp_path):
     root = tmp_path / "photos"
-    for name in ("0/00.png", "0/03.png", "1/01.png", "1/deep/02.jpg", "a.jpg", "notes.md"):
+    for name in ("0/00.png", "0/03.png", "1/01.png", "1/deep/02.jpg", "a.jpg", "notes"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
     (root / ".hidden").write_text("x")
@@ -29,7 +29,7 @@ def names(folder, *places):
 
 
 def test_a_folder_gives_all_but_what_is_hidden(folder):
-    expected = ["0/00.png", "0/03.png", "1/01.png", "1/deep/02.jpg", "a.jpg", "notes.md"]
+    expected = ["0/00.png", "0/03.png", "1/01.png", "1/deep/02.jpg", "a.jpg", "notes"]
     assert names(folder, folder) == names(folder, f"{folder}/") == expected
     assert find_images(str(folder)).folders == (str(folder),)
 
@@ -65,6 +65,18 @@ def test_lists_name_paths_from_themselves_on_and_addresses(folder):
         find_images(str(folder.parent / "list.txt"))
 
 
+def test_lists_have_comments_and_addresses_of_this_machine(folder):
+    (folder / "gr\u00fcn #1.jpg").write_text("x")
+    (folder.parent / "list.txt").write_text(
+        f"# my list\n  #another\nfile://{folder}/gr%C3%BCn%20%231.jpg\n"
+        f"FILE://localhost{folder}/a.jpg\n"
+    )
+    assert names(folder, folder.parent / "list.txt") == ["gr\u00fcn #1.jpg", "a.jpg"]
+    assert find_images(f"file://{folder}/0").uris == find_images(f"{folder}/0").uris
+    with pytest.raises(BeamfleetError, match=r"file://elsewhere/a cannot be listed"):
+        find_images("file://elsewhere/a")
+
+
 def test_what_is_named_twice_is_read_once_and_counted(folder):
     found = find_images(str(folder), str(folder / "a.jpg"), f"{folder}/0/*")
     assert len(found.uris) == 6 and found.duplicates == 3
@@ -75,7 +87,42 @@ def test_what_tells_of_images_is_no_image(folder):
     (folder / "1" / "metadata.jsonl").write_text("")
     found = find_images(str(folder))
     assert found.references == (str(folder / "captions.csv"),)
-    assert str(folder / "1" / "metadata.jsonl") in found.uris  # the folder itself was not given
+    assert found.others == (str(folder / "1" / "metadata.jsonl"),)  # its folder was not given
+
+
+def test_what_is_no_image_is_passed_over_in_folders_only(folder):
+    others = ("Thumbs.db", "deep.d/MOVIE.MP4", "notes.txt")
+    for name in ("x.dat", "x.jpeg", *others):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("no image")
+    found = find_images(str(folder))
+    assert found.others == tuple(str(folder / name) for name in others)
+    assert {"x.dat", "x.jpeg", "notes"} <= {Path(uri).name for uri in found.uris}
+    assert len(found.uris) == 8
+    (folder.parent / "list.txt").write_text("photos/notes.txt")
+    named = find_images(str(folder.parent / "list.txt"), f"{folder}/*.db", str(folder))
+    assert named.uris[:2] == (str(folder / "notes.txt"), str(folder / "Thumbs.db"))
+    assert named.others == (str(folder / "deep.d/MOVIE.MP4"),)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0", b"II*\0", b"RIFF\0\0\0\0WEBPVP8 "])
+def test_an_image_by_another_name_is_not_passed_over(folder, content):
+    (folder / "photo.txt").write_bytes(content)
+    os.mkfifo(folder / "pipe.txt")
+    (folder / "x.tfrecord.gz").write_bytes(b"records")
+    found = find_images(str(folder))
+    assert {"photo.txt", "pipe.txt", "x.tfrecord.gz"} <= {Path(uri).name for uri in found.uris}
+    assert not found.others
+
+
+def test_a_folder_of_other_files_holds_no_image(folder):
+    (folder / "0" / "notes").mkdir()
+    for name in ("a.txt", "B.TXT", "c.pdf"):
+        (folder / "0" / "notes" / name).write_text("no image")
+    with pytest.raises(
+        BeamfleetError, match=r"no images at .*: 3 other files passed over \(\.pdf, "
+    ):
+        find_images(str(folder / "0" / "notes"))
 
 
 @pytest.mark.parametrize("place", ["nowhere", "nowhere/*.png", "*.png", "", "empty", "empty.txt"])

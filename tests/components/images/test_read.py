@@ -36,7 +36,7 @@ def folder(tmp_path):
         image_file(root / f"{number % 3}" / f"{number:02}.png", number * 10)
     image_file(root / "jpeg named.png", 200, "JPEG")
     (root / "empty.jpg").write_bytes(b"")
-    (root / "notes.md").write_text("no image")
+    (root / "notes").write_text("no image")
     (root / "cut.png").write_bytes((root / "0" / "00.png").read_bytes()[:-25])
     (root / ".hidden").write_bytes(b"x")
     (tmp_path / "private.png").write_bytes((root / "0" / "00.png").read_bytes())
@@ -55,6 +55,6 @@ def test_every_good_image_is_predicted_and_every_bad_one_named(folder):
     assert len(COLLECTED) == 25 and len(good) == 21
     assert good[str(folder / "1" / "07.png")] == 70
     assert good[str(folder / "jpeg named.png")] == 200
-    assert sorted(bad) == ["cut.png", "empty.jpg", "link.png", "notes.md"]
+    assert sorted(bad) == ["cut.png", "empty.jpg", "link.png", "notes"]
     assert bad["empty.jpg"] == "the file is empty" and "damaged" in bad["cut.png"]
     assert bad["link.png"].startswith("is a link out of the folder")

@@ -81,7 +81,8 @@ def test_several_files_make_one_table(tmp_path):
     [
         ("file,caption\na.png,x\na.png,y\n", "c.csv", "line 2 and .*line 3 are both about .*a.png"),
         ("file,caption\na.png,x\n./b.png,x,y\n", "c.csv", "line 3 has 3 values.* 2 columns"),
-        ("name,caption\na.png,x\n", "c.csv", "line 2 has columns name, caption; expected 'file'"),
+        ("name,caption\na.png,x\n", "c.csv", "line 1 has columns name, caption; expected 'file'"),
+        ("filename;text\na.png;x, y\n", "c.csv", "line 1 has .* is it separated by ';'"),
         ("file,caption,caption\na.png,x,y\n", "c.csv", "expected different names"),
         ("file,\na.png,x\n", "c.csv", "expected different names"),
         ("file,caption\n ,x\n", "c.csv", "line 2 names no image"),

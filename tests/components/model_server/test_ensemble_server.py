@@ -68,6 +68,12 @@ def wait_for(client: Client, field: str, wanted: Callable[[Any], bool]) -> Any:
     raise AssertionError(f"{field} is {content[field]} after 60 s")
 
 
+def test_the_log_says_how_to_call_it(server: ServerProcess):
+    url = f"http://127.0.0.1:{server.port}/v2/models/model"
+    assert any(line.startswith(f"curl -s {url}/infer -H ") for line in server.log_tail())
+    assert any(line.endswith(f"{url} is ready; call it by") for line in server.log_tail())
+
+
 def test_a_photograph_larger_than_other_bodies_is_answered(client: Client):
     content = noise(2200, 1000)
     assert len(base64.b64encode(content)) > 8 * 1024 * 1024
