@@ -23,6 +23,7 @@ from components.errors import BeamfleetError
 from components.images.decode import MAX_PIXELS, ImageError, decode
 from components.model_server.requests import (
     FLOATING,
+    IMAGE,
     WHOLE,
     RequestError,
     Tensor,
@@ -32,8 +33,6 @@ from components.model_server.requests import (
     values,
 )
 
-IMAGE = "image"
-"""The column of images, as `components.images.read` names it."""
 VERSIONS = "versions"
 _READ = "read"
 _DATATYPES = ("BYTES", *WHOLE, *FLOATING)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from components.model_server.ensemble_tensors import IMAGE
+from components.model_server.requests import IMAGE
 
 _FILE = "photo.jpg"
 

@@ -18,6 +18,8 @@ import pyarrow as pa
 
 WHOLE = ("INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8")
 FLOATING = ("FP64", "FP32")
+IMAGE = "image"
+"""The input of images, as `components.images.read` names the column."""
 _PYTHON_TYPES: Mapping[str, tuple[set[type], str]] = {
     "BYTES": ({str}, "a string"),
     **{name: ({int, float}, "a number") for name in FLOATING},
