@@ -12,8 +12,9 @@ from components.errors import BeamfleetError
 from components.infra_validator.candidate import Prediction, Sample
 from components.infra_validator.hostile_images import hostile_images, image_file, with_image
 from components.infra_validator.malformed import Malformed, malformed_requests
-from components.model_server.ensemble_tensors import IMAGE, document, to_request, with_pixels
+from components.model_server.ensemble_tensors import document, to_request, with_pixels
 from components.model_server.ensembles import ServableEnsemble
+from components.model_server.requests import IMAGE
 
 _NAME = "image_uri"
 

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from components.infra_validator.malformed import Malformed
-from components.model_server.ensemble_tensors import IMAGE
+from components.model_server.requests import IMAGE
 
 
 def hostile_images(good: Mapping[str, Any]) -> list[Malformed]:
