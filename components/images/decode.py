@@ -15,6 +15,9 @@ from components.errors import BeamfleetError
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 MAX_PIXELS = 64_000_000
 """Of one image; as RGB that takes 192 MB."""
+MAX_ASPECT = 100
+"""Longer side by shorter side. Models make the shorter side as long as they like, as CLIP does
+before it cuts the middle out: of 20000 x 1 pixels 4480000 x 224, which are 10 GB."""
 
 Pixels = npt.NDArray[np.uint8]
 _T = TypeVar("_T")
@@ -64,7 +67,7 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
       (height, width, 3) uint8 RGB. 16-bit greys are scaled, CMYK is converted.
 
     Raises:
-      ImageError: not such a file, cut off, damaged, or too large.
+      ImageError: not such a file, cut off, damaged, too large, or too long for its width.
     """
     return _opened(content, max_pixels, _pixels)
 
@@ -80,6 +83,18 @@ def examine(content: bytes, max_pixels: int = MAX_PIXELS) -> ImageFacts:
     return _opened(content, max_pixels, _facts)
 
 
+def check_aspect(width: int, height: int) -> None:
+    """Refuses what would be huge once its shorter side is that of others.
+
+    Raises:
+      ImageError: it is longer than MAX_ASPECT allows.
+    """
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(
+            f"{width} x {height} pixels, the longer side may be {MAX_ASPECT} times the shorter one"
+        )
+
+
 def _opened(content: bytes, max_pixels: int, use: Callable[[Image.Image], _T]) -> _T:
     if not content:
         raise ImageError("the file is empty")
@@ -89,6 +104,7 @@ def _opened(content: bytes, max_pixels: int, use: Callable[[Image.Image], _T]) -
             # Pillow warns of large ones too; to catch that in `warnings` is not safe in threads.
             if width * height > max_pixels:
                 raise ImageError(f"{width} x {height} pixels, at most {max_pixels} are read")
+            check_aspect(width, height)
             return use(image)
     except ImageError:
         raise

@@ -86,6 +86,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "zeros.jpg": (bytes(5000), "not a JPEG"),
         "huge.png": (bomb(9_000, 9_000), "9000 x 9000 pixels, at most 64000000 are read"),
         "bomb.png": (bomb(60_000, 60_000), "too many pixels"),
+        "line.png": (saved(picture(size=(20_000, 1))), "20000 x 1 pixels, the longer side may be"),
         "lies.png": (bomb(40, 40), "damaged"),
         "large.jpg": (jpeg + bytes(60_000), "larger than 60000 bytes"),
     }

@@ -74,6 +74,15 @@ def test_what_is_no_whole_image_is_an_error(content, message):
         decode(content)
 
 
+def test_as_long_as_allowed_and_longer():
+    for size in ((300, 3), (3, 300)):
+        assert decode(saved(Image.new("L", size))).shape[:2] == size[::-1]
+        assert examine(saved(Image.new("L", size))).width == size[0]
+    for size in ((301, 3), (3, 301)):
+        with pytest.raises(ImageError, match=f"{size[0]} x {size[1]} pixels, .* 100 times"):
+            decode(saved(Image.new("L", size)))
+
+
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_all_orientations(turn):
     upright = np.zeros((16, 32), np.uint8)
