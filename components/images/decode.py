@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,10 +19,17 @@ MAX_PIXELS = 64_000_000
 MAX_ASPECT = 100
 """Longer side by shorter side. Models make the shorter side as long as they like, as CLIP does
 before it cuts the middle out: of 20000 x 1 pixels 4480000 x 224, which are 10 GB."""
+MAX_SCANS = 100
+"""Of a JPEG: each goes over all pixels, in some 50 ms where they are many, and needs 31 bytes of
+file only. Progressive files have about 10."""
 
 Pixels = npt.NDArray[np.uint8]
 _T = TypeVar("_T")
 
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
+"""Where a part of a JPEG begins that says its length; those within a scan, FF00 and FFD0 to FFD7,
+do not."""
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"
 _ORIENTATION = ExifTags.Base.Orientation
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
@@ -67,7 +75,8 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
       (height, width, 3) uint8 RGB. 16-bit greys are scaled, CMYK is converted.
 
     Raises:
-      ImageError: not such a file, cut off, damaged, too large, or too long for its width.
+      ImageError: not such a file, cut off, damaged, too large, too long for its width, or of too
+        many scans.
     """
     return _opened(content, max_pixels, _pixels)
 
@@ -105,6 +114,8 @@ def _opened(content: bytes, max_pixels: int, use: Callable[[Image.Image], _T]) -
             if width * height > max_pixels:
                 raise ImageError(f"{width} x {height} pixels, at most {max_pixels} are read")
             check_aspect(width, height)
+            if image.format in ("JPEG", "MPO") and (scans := _scans(content)) > MAX_SCANS:
+                raise ImageError(f"a JPEG of {scans} scans, at most {MAX_SCANS} are read")
             return use(image)
     except ImageError:
         raise
@@ -114,6 +125,15 @@ def _opened(content: bytes, max_pixels: int, use: Callable[[Image.Image], _T]) -
         raise ImageError(f"too many pixels: {error}") from None
     except Exception as error:  # whatever damaged files make a decoder raise
         raise ImageError(f"damaged: {type(error).__name__}: {error}") from error
+
+
+def _scans(content: bytes) -> int:
+    """How often a JPEG goes over its pixels, without what is beside and behind them, as videos."""
+    scans, place = 0, 2
+    while (found := _MARKER.search(content, place)) and found[0] != _END:
+        scans += found[0] == _SCAN
+        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    return scans
 
 
 def _pixels(image: Image.Image) -> Pixels:

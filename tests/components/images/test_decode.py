@@ -11,6 +11,7 @@ from tests.components.images.pictures import (
     bad_files,
     bomb,
     good_files,
+    of_scans,
     on_its_side,
     picture,
     saved,
@@ -81,6 +82,16 @@ def test_as_long_as_allowed_and_longer():
     for size in ((301, 3), (3, 301)):
         with pytest.raises(ImageError, match=f"{size[0]} x {size[1]} pixels, .* 100 times"):
             decode(saved(Image.new("L", size)))
+
+
+def test_scans_that_no_decoder_skips_are_counted():
+    content = of_scans(101)
+    cut = content.index(b"\xff\xda", content.index(b"\xff\xda") + 2)
+    hidden = content[:cut] + b"\xff\x02\xff\xff" + content[cut:]  # no part with a length
+    with pytest.raises(ImageError, match="101 scans"):
+        decode(hidden)
+    phone = saved(picture(), "MPO", save_all=True, append_images=[picture()] * 120)
+    assert decode(phone).shape == (8, 12, 3)
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
