@@ -50,7 +50,7 @@ def of_scans(count: int, others: int = 0) -> bytes:
     more = count - content.count(b"\xff\xda")
     film = b"\xff\xda\0\2" * others
     note = b"\xff\xe1" + struct.pack(">H", len(film) + 2) + film
-    return start + note + content[2:-2] + last * more + b"\xff\xd9" + film
+    return start + note + content[2:-2] + last * more + b"\xff\xd9\0\2" + film
 
 
 def good_files() -> dict[str, bytes]:
