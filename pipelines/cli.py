@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from components.errors import BeamfleetError
+from pipelines.render import shown
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 _RAW = argparse.RawDescriptionHelpFormatter
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(parsed)
     except BeamfleetError as error:
-        print(f"beamfleet: {error}", file=sys.stderr)
+        print(f"beamfleet: {shown(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

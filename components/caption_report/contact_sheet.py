@@ -16,9 +16,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from components.caption_report.names import printable
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
 from components.caption_report.staged import staged_file
+from components.printable import printable
 
 MAX_IMAGES = 20_000
 """In one file, which then has some 220 MB; a browser opens it in seconds. The page says so."""

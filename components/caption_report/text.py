@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Iterator
 
-from components.caption_report.names import printable
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
+from components.printable import printable
 
 MORE = "captions.html, or `beamfleet show latest --all`"
 

@@ -15,6 +15,7 @@ from components.images.examples import MADE
 from components.images.find import FoundImages, find_images
 from components.images.references import References, read_references
 from components.images.tfrecord import is_tfrecord
+from components.printable import printable
 
 SHARD_IMAGES = 500
 """Images that one worker reads into one file."""
@@ -129,7 +130,8 @@ def _notes(
     captions = len(references.captions)
     yield f"{captions} of {len(images)} files have a reference caption, from {files}"
     if unmatched := references.unmatched:
-        yield f"{len(unmatched)} rows of {files} name no image that was found: {unmatched[0]} ..."
+        first = printable(unmatched[0])
+        yield f"{len(unmatched)} rows of {files} name no image that was found: {first} ..."
     if unused := sorted({*found.references} - {*paths}):
         yield f"{', '.join(unused)} is not used"
 

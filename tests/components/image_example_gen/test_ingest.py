@@ -255,13 +255,13 @@ def test_tfrecord_files(tmp_path, name):
 
 def test_references_that_do_not_fit(tmp_path):
     folder = many(tmp_path / "photos", 3)
-    write_files(folder, {"captions.csv": b"file,caption\n0001.png,one\nx.png,no\ny.png,no\n"})
+    write_files(folder, {"captions.csv": b"file,caption\n0001.png,one\nx\x1b[.png,no\ny.png,no\n"})
     counts = ingest(tmp_path / "out", folder)
     csv = folder / "captions.csv"
     assert counts.rows_in == 3
     assert counts.notes == (
         f"1 of 3 files have a reference caption, from {csv}",
-        f"2 rows of {csv} name no image that was found: x.png ...",
+        f"2 rows of {csv} name no image that was found: x\\x1b[.png ...",
     )
     write_files(folder, {"metadata.jsonl": b'{"file_name": "0002.png", "text": "two"}'})
     with pytest.raises(BeamfleetError, match=r"captions.csv, metadata.jsonl; name one of them"):
@@ -280,11 +280,11 @@ def test_references_of_our_own_names_are_refused(tmp_path):
 
 
 def test_a_run_without_a_good_image_stops(tmp_path):
-    write_files(tmp_path / "photos", {f"{n}.png": b"" for n in range(5)})
+    write_files(tmp_path / "photos", {f"{n}\x1b[2J.png": b"" for n in range(5)})
     with pytest.raises(BeamfleetError) as caught:
         ingest(tmp_path / "out", tmp_path / "photos")
     assert str(caught.value).startswith(f"none of 5 images of {tmp_path}/photos can be read: ")
-    assert str(caught.value).count("the file is empty") == 3
+    assert str(caught.value).count("\\x1b[2J.png: the file is empty") == 3
     assert list((tmp_path / "out").iterdir()) == []
 
 
