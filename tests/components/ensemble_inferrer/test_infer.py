@@ -1,5 +1,6 @@
 """Bulk inference of an ensemble on images."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -106,6 +107,8 @@ def test_every_image_has_a_prediction_or_a_reason(examples, tmp_path):
         assert row["captions"][0]["text"] == f"brightness {8 * number + 9}"
         assert (row["width"], row["height"]) == (200, 300 + number)
         assert row["versions"] == [("caption", "shade-1")]
+        content = Path(row["image_uri"]).read_bytes()
+        assert row["sha256"] == hashlib.sha256(content).hexdigest()  # of what was captioned
         assert row["reference"] == (f"shade {number}" if number < 10 else None)
     assert json.loads((tmp_path / "summary.json").read_text())["images"] == 26
     assert not (tmp_path / ".staged").exists()

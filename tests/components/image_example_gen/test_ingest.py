@@ -1,5 +1,6 @@
 """From folders, lists, servers and TFRecord files to rows: every image is a row or a reject."""
 
+import hashlib
 import io
 import os
 import random
@@ -124,6 +125,7 @@ def test_what_a_row_says(tmp_path):
         "width": 8,
         "height": 12,
         "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
         "reference": "a flag",
         "n": 3,
     }
