@@ -22,6 +22,10 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from components.files import is_remote, open_file
 from components.images.decode import ImageError
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""Addresses behind which a gateway reaches those of IPv4. Source: RFC 6052, section 2.1."""
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""The only IPv6 addresses that are given to anybody. Source: RFC 4291, section 2.4."""
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -179,9 +183,13 @@ def _address(host: str, port: int, limits: FetchLimits) -> tuple[str, int]:
 
 def _is_public(address: str) -> bool:
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
-    if mapped is not None:
-        parsed = mapped
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour
+        if parsed in _NAT64:
+            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        if inner is None:  # of what is no unicast, `is_global` says yes where it is not forbidden
+            return parsed in _GLOBAL_UNICAST and parsed.is_global
+        parsed = inner
     return parsed.is_global and not parsed.is_multicast
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.images.decode import ImageError
-from components.images.fetch import FetchLimits, fetch
+from components.images.fetch import FetchLimits, _is_public, fetch
 
 LOCAL = FetchLimits(max_bytes=1000, timeout_s=1.0, allow_private=True)
 
@@ -178,6 +178,16 @@ def test_a_server_that_drips_is_left(server, path):
 def test_addresses_that_are_not_public_are_refused(host):
     with pytest.raises(ImageError, match=r"not public|cannot be fetched"):
         fetch(f"http://{host}:9/x.png")
+
+
+def test_which_addresses_are_public():
+    for address in (
+        "64:ff9b::127.0.0.1", "64:ff9b::a00:1", "64:ff9b:1::808:808", "::127.0.0.1", "::8.8.8.8",
+        "fec0::1", "fec0::1%eth0", "2002:7f00:1::", "ff0e::1", "2001:db8::1", "::ffff:10.0.0.1",
+    ):  # fmt: skip
+        assert not _is_public(address)
+    for address in ("8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"):
+        assert _is_public(address)
 
 
 def test_a_redirect_into_the_network_is_refused(server, monkeypatch):
