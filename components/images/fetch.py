@@ -13,15 +13,18 @@ import ssl
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from functools import partial
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from components.files import is_remote, open_file
 from components.images.decode import ImageError
 
+_T = TypeVar("_T")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """Addresses behind which a gateway reaches those of IPv4. Source: RFC 6052, section 2.1."""
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
@@ -36,7 +39,7 @@ class FetchLimits:
     max_bytes: int = 32 * 2**20
     """Of one file."""
     timeout_s: float = 20.0
-    """Seconds for one file, redirects included."""
+    """Seconds for one file, redirects included; local files take what they take."""
     max_redirects: int = 3
     allow_private: bool = False
     """Also fetch from addresses that are not public: loopback, private networks, link-local."""
@@ -45,6 +48,8 @@ class FetchLimits:
 def fetch(uri: str, limits: FetchLimits | None = None) -> bytes:
     """Reads a local path, a URI of a Beam filesystem, or an http(s) address.
 
+    A filesystem such as gs:// is asked with the credentials of whoever runs this.
+
     Raises:
       ImageError: it is missing, too large, too slow, not an image by its type, or not public.
     """
@@ -52,8 +57,9 @@ def fetch(uri: str, limits: FetchLimits | None = None) -> bytes:
     if is_web(uri):
         return _fetch_web(uri, limits)
     try:
-        with open_regular(uri) as file:
-            content = file.read(limits.max_bytes + 1)
+        read = partial(_read, uri, limits.max_bytes + 1)
+        deadline = time.monotonic() + limits.timeout_s
+        content = _in_time(read, deadline, limits) if is_remote(uri) else read()
     except FileNotFoundError:
         raise ImageError("there is no such file") from None
     except OSError as error:
@@ -87,6 +93,28 @@ def open_regular(uri: str) -> BinaryIO:
         return os.fdopen(number, "rb")
     os.close(number)
     raise ImageError("is a folder" if stat.S_ISDIR(mode) else "is a pipe, device or socket")
+
+
+def _read(uri: str, most: int) -> bytes:
+    with open_regular(uri) as file:
+        return file.read(most)
+
+
+def _in_time(work: Callable[[], _T], deadline: float, limits: FetchLimits) -> _T:
+    """What the work gives; it is left alone when that is too late, and no exit waits for it."""
+    future = Future[_T]()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    left = _left(deadline, limits)
+    threading.Thread(target=run, daemon=True).start()  # those of a pool are waited for at the exit
+    if not wait([future], left).done:
+        raise ImageError(f"not there after {limits.timeout_s:g} s")
+    return future.result()
 
 
 def _fetch_web(url: str, limits: FetchLimits) -> bytes:
@@ -157,7 +185,7 @@ def _cut_at(deadline: float, limits: FetchLimits, sock: socket.socket) -> Iterat
 
 def _socket(url: SplitResult, limits: FetchLimits, deadline: float) -> socket.socket:
     host = str(url.hostname)
-    address = _address(host, _port(url), limits)
+    address = _in_time(partial(_address, host, _port(url), limits), deadline, limits)
     plain = socket.create_connection(address, timeout=_left(deadline, limits))
     if url.scheme == "http":
         return plain

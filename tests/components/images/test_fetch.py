@@ -180,6 +180,26 @@ def test_addresses_that_are_not_public_are_refused(host):
         fetch(f"http://{host}:9/x.png")
 
 
+@pytest.mark.parametrize(
+    ("asked", "uri"),
+    [
+        ("components.images.fetch.open_file", "gs://bucket/x.png"),
+        ("socket.getaddrinfo", "http://example.org/x.png"),
+    ],
+)
+def test_a_store_or_name_server_that_does_not_answer_is_left(monkeypatch, asked, uri):
+    over = threading.Event()
+    monkeypatch.setattr(asked, lambda *_, **__: over.wait(30))
+    before = {*threading.enumerate()}
+    try:
+        with pytest.raises(ImageError, match=r"not there after 0.1 s"):
+            fetch(uri, FetchLimits(timeout_s=0.1))
+        [left] = {*threading.enumerate()} - before
+        assert left.daemon  # or else the exit would wait for it
+    finally:
+        over.set()
+
+
 def test_which_addresses_are_public():
     for address in (
         "64:ff9b::127.0.0.1", "64:ff9b::a00:1", "64:ff9b:1::808:808", "::127.0.0.1", "::8.8.8.8",
