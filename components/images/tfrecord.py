@@ -65,6 +65,8 @@ def read_tfrecord(uri: str, max_bytes: int) -> Iterator[ImageRecord]:
             file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if zipped else raw
             for number, content in enumerate(_records(file, max_bytes + _BESIDE_IMAGE), 1):
                 yield _parse(number, content)
+        if not number:
+            raise ImageError("the file is empty: it has no record")
     except ImageError as error:
         yield ImageRecord(number + 1, reason=str(error))
     except BeamfleetError:

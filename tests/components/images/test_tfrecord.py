@@ -167,7 +167,10 @@ def test_no_file_and_no_record(tmp_path):
     [record] = read_tfrecord(str(tmp_path / "none.tfrecord"), LIMIT)
     assert record.reason == "the file cannot be read on: No such file or directory"
     (tmp_path / "a.tfrecord").touch()
-    assert list(read_tfrecord(str(tmp_path / "a.tfrecord"), LIMIT)) == []
+    (tmp_path / "b.tfrecord").write_bytes(gzip.compress(b""))
+    for name in ("a.tfrecord", "b.tfrecord"):
+        [record] = read_tfrecord(str(tmp_path / name), LIMIT)
+        assert record == ImageRecord(1, reason="the file is empty: it has no record")
 
 
 def test_tensorflow_is_not_imported(tmp_path):
