@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 import stat
+import string
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,11 +20,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from components.files import is_remote, open_file
 from components.images.decode import ImageError
 
+_quoted = partial(quote, safe=string.punctuation)
+"""As browsers send what people write: spaces and letters beyond ASCII only are encoded."""
 _T = TypeVar("_T")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """Addresses behind which a gateway reaches those of IPv4. Source: RFC 6052, section 2.1."""
@@ -140,7 +143,7 @@ def _get(url: SplitResult, limits: FetchLimits, deadline: float) -> bytes | str:
     try:
         with _cut_at(deadline, limits, _socket(url, limits, deadline)) as connection.sock:
             path = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
-            connection.request("GET", path, headers={"Accept": "image/*"})
+            connection.request("GET", _quoted(path), headers={"Accept": "image/*"})
             return _content(connection.getresponse(), limits)
     finally:
         connection.close()
@@ -148,7 +151,7 @@ def _get(url: SplitResult, limits: FetchLimits, deadline: float) -> bytes | str:
 
 def _content(response: http.client.HTTPResponse, limits: FetchLimits) -> bytes | str:
     if response.status in _REDIRECTS and (target := response.getheader("Location")):
-        return target
+        return _quoted(target.encode("latin-1"))  # the bytes: servers mean UTF-8
     if response.status != 200:
         raise ImageError(f"the server answers {response.status} {response.reason}")
     kind = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()

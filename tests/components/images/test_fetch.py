@@ -21,7 +21,7 @@ class Handler(BaseHTTPRequestHandler):
     """Each path is a way to behave."""
 
     def do_GET(self):
-        name = self.path.partition("?")[0].strip("/")
+        name = self.path.partition("?")[0].split("/")[1]
         getattr(self, name)()
 
     def answer(self, body=b"pixels", kind="image/png", status=200, **headers):
@@ -49,6 +49,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def moved(self):
         self.answer(b"", status=302, Location="/good?x=1")
+
+    def moved_far(self):
+        raw = "/good/größe.jpg".encode().decode("latin-1")
+        self.answer(b"", status=302, Location=raw)
 
     def circle(self):
         self.answer(b"", status=302, Location="/circle")
@@ -142,6 +146,14 @@ def as_nobody(folder):
 def test_a_server_and_its_redirect(server):
     assert fetch(f"{server}/good?a=b", LOCAL) == b"/good?a=b"
     assert fetch(f"{server}/moved", LOCAL) == b"/good?x=1"
+
+
+def test_addresses_as_people_write_them(server):
+    for path in ("/good/a größe.jpg?x=ü", "/good/a%20gr%C3%B6%C3%9Fe.jpg?x=%C3%BC"):
+        assert fetch(server + path, LOCAL) == b"/good/a%20gr%C3%B6%C3%9Fe.jpg?x=%C3%BC"
+    assert fetch(f"{server}/moved_far", LOCAL) == b"/good/gr%C3%B6%C3%9Fe.jpg"
+    plain = "/good/a.jpg?b=[1]&c='(*)'~:@!$,;+|"
+    assert fetch(server + plain, LOCAL) == plain.encode()
 
 
 @pytest.mark.parametrize(
