@@ -12,7 +12,7 @@ from components.errors import BeamfleetError
 from components.files import is_remote, open_file
 from components.image_example_gen.config import ImageSource
 from components.images.examples import MADE
-from components.images.find import FoundImages, find_images
+from components.images.find import FoundImages, find_images, path_key
 from components.images.references import References, read_references
 from components.images.tfrecord import is_tfrecord
 from components.printable import printable
@@ -68,7 +68,9 @@ def plan_images(source: ImageSource) -> ImagePlan:
     """
     found = find_images(*source.images)
     paths = _reference_files(source, found)
-    uris = [uri for uri in found.uris if uri not in paths]
+    key = path_key()
+    tables = {*map(key, paths)}
+    uris = [uri for uri in found.uris if key(uri) not in tables]
     references = read_references(paths, uris, found.folders)
     if taken := sorted({*MADE.names} & {*references.types}):
         raise BeamfleetError(

@@ -4,8 +4,9 @@ import fnmatch
 import glob
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from components.errors import BeamfleetError
@@ -21,8 +22,8 @@ class FoundImages:
     """What the given places hold."""
 
     uris: tuple[str, ...]
-    """Paths and addresses, each once: all files of a folder, for only reading shows what is an
-    image."""
+    """Paths and addresses, each once, as it was written first: all files of a folder, for only
+    reading shows what is an image."""
     refused: tuple[tuple[str, str], ...] = ()
     """(path, reason) of what lies in a folder but is not read."""
     references: tuple[str, ...] = ()
@@ -56,7 +57,8 @@ def find_images(*places: str) -> FoundImages:
     if not found:
         raise BeamfleetError("name a folder, a pattern, a list or an address of images")
     uris = [uri for here in found for uri in here.uris]
-    each_once = dict.fromkeys(uris)
+    key = path_key()
+    each_once = _each_once(uris, key)
     misnamed = [uri for uri in each_once if _printable(uri) != uri]
     return FoundImages(
         tuple(uri for uri in each_once if _printable(uri) == uri),
@@ -64,7 +66,7 @@ def find_images(*places: str) -> FoundImages:
             *((_printable(path), reason) for here in found for path, reason in here.refused),
             *((_printable(path), "its name is not UTF-8; rename it") for path in misnamed),
         ),
-        tuple(dict.fromkeys(path for here in found for path in here.references)),
+        tuple(_each_once((path for here in found for path in here.references), key)),
         tuple(folder for here in found for folder in here.folders),
         len(uris) - len(each_once),
         {uri: state for here in found for uri, state in here.states.items()},
@@ -159,6 +161,32 @@ def _listed(place: str) -> Iterator[str]:
     for line in filter(None, map(str.strip, lines)):
         # As in a shell script beside the images: relative to the list.
         yield line if is_remote(line) or Path(line).is_absolute() else beside(place, line)
+
+
+def _each_once(paths: Iterable[str], key: Callable[[str], str]) -> list[str]:
+    first: dict[str, str] = {}
+    for path in paths:
+        first.setdefault(key(path), path)
+    return list(first.values())
+
+
+def path_key() -> Callable[[str], str]:
+    """Makes a function of a path that is the same however its folder is written: `./a`, `b/../a`.
+
+    A link is not the file that it leads to. Where folders lead to is looked up once for each.
+    """
+    real = cache(os.path.realpath)
+
+    def key(uri: str) -> str:
+        if is_remote(uri):
+            return uri
+        folder, slash, name = uri.rpartition("/")
+        try:
+            return f"{real(folder + slash)}/{name}"
+        except ValueError:  # a null byte: no file has that name
+            return uri
+
+    return key
 
 
 def beside(file: str, name: str) -> str:

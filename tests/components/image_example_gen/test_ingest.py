@@ -274,6 +274,13 @@ def test_references_that_do_not_fit(tmp_path):
     assert [row["reference"] for row in rows(tmp_path / "given")] == [None, None, "two"]
 
 
+def test_the_given_references_are_no_image_however_they_are_spelled(tmp_path):
+    folder = many(tmp_path / "photos", 1)
+    write_files(folder, {"refs.csv": b"file,caption\n0000.png,one\n"})
+    plan = plan_images(ImageSource((str(folder),), f"{folder}/../photos/refs.csv"))
+    assert [image.uri for shard in plan.shards for image in shard.images] == [f"{folder}/0000.png"]
+
+
 def test_references_of_our_own_names_are_refused(tmp_path):
     folder = many(tmp_path / "photos", 1)
     write_files(folder, {"captions.csv": b"file,caption,width\n0000.png,one,3\n"})
