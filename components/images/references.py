@@ -151,11 +151,16 @@ def _json_lines(path: str, text: str) -> Iterator[tuple[int, dict[str, str]]]:
             continue
         try:
             values = json.loads(document)
-        except ValueError as error:
+            if not isinstance(values, dict):
+                raise BeamfleetError(f"{path} line {line} is no JSON object")
+            words = {name: _word(value) for name, value in values.items()}
+            "".join([*words, *words.values()]).encode()
+        except UnicodeEncodeError as error:
+            half = error.object[error.start]
+            raise BeamfleetError(f"{path} line {line} has {half!r}, half a character") from None
+        except (ValueError, RecursionError) as error:
             raise BeamfleetError(f"{path} line {line} is no JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise BeamfleetError(f"{path} line {line} is no JSON object")
-        yield line, {name: _word(value) for name, value in values.items()}
+        yield line, words
 
 
 def _word(value: Any) -> str:
