@@ -114,6 +114,20 @@ def test_every_image_has_a_prediction_or_a_reason(examples, tmp_path):
     assert not (tmp_path / ".staged").exists()
 
 
+@pytest.mark.parametrize("kind", ["predictions", "dead_letters"])
+def test_a_result_that_lost_an_image_is_no_result(examples, tmp_path, monkeypatch, kind):
+    commit = write.commit
+
+    def loses_one(uri):
+        counts = commit(uri)
+        return {**counts, kind: counts[kind] - 1}
+
+    monkeypatch.setattr(write, "commit", loses_one)
+    with pytest.raises(BeamfleetError, match=r"30 images were read.* run the inference again"):
+        run(examples, tmp_path)
+    assert not (tmp_path / "summary.json").exists()
+
+
 def test_thumbnails_are_small_upright_jpegs_of_the_image(examples, tmp_path):
     run(examples, tmp_path)
     for row in rows_of(tmp_path):

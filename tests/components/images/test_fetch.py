@@ -222,6 +222,28 @@ def test_which_addresses_are_public():
         assert _is_public(address)
 
 
+@pytest.mark.parametrize("addresses", [("8.8.8.8", "10.0.0.1"), ("10.0.0.1", "8.8.8.8")])
+def test_a_host_with_any_address_that_is_not_public_is_refused(monkeypatch, addresses):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 80)) for one in addresses]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(ImageError, match=r"two.test is at 10.0.0.1, which is not public"):
+        fetch("http://two.test/x.png", FetchLimits(timeout_s=1))
+
+
+def test_the_address_that_was_looked_at_is_the_one_that_is_asked(server, monkeypatch):
+    look_up, asked = socket.getaddrinfo, []
+
+    def changing(host, *arguments, **options):
+        asked.append(host)
+        known = asked.count("changes.test") == 1 and host == "changes.test"
+        return look_up("127.0.0.1" if known else host, *arguments, **options)
+
+    monkeypatch.setattr("socket.getaddrinfo", changing)
+    address = server.replace("127.0.0.1", "changes.test")
+    assert fetch(f"{address}/good", LOCAL) == b"/good"
+    assert asked == ["changes.test", "127.0.0.1"]
+
+
 def test_a_redirect_into_the_network_is_refused(server, monkeypatch):
     looks = iter([True, False])  # what the redirect leads to is looked at anew
     monkeypatch.setattr("components.images.fetch._is_public", lambda address: next(looks))
