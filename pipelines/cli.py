@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from components.errors import BeamfleetError
+from pipelines.render import shown
 from pipelines.spelling import meant
 
 Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(parsed)
     except BeamfleetError as error:
-        print(f"beamfleet: {error}", file=sys.stderr)
+        print(f"beamfleet: {shown(str(error))}", file=sys.stderr)
         if getattr(parsed, "json", False):  # whoever reads JSON gets JSON
             print(json.dumps({"error": str(error)}))
         return 1

@@ -110,6 +110,9 @@ class Pipeline:
     ) -> "Pipeline":
         """Reads images: folders, patterns, lists, TFRecord files, image files, web addresses.
 
+        Paths and addresses of stores (gs://, s3://) that a list names are read with the rights and
+        credentials of whoever runs the pipeline: look into the lists of others before.
+
         Args:
           images: Places; a .txt file lists one path or address a line.
           references: CSV with the columns file and caption, and others to slice by; default:

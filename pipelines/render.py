@@ -5,6 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from components.printable import printable
 from pipelines.noise import unless_closed
 
 if TYPE_CHECKING:
@@ -73,10 +74,15 @@ def number(value: int) -> str:
 
 
 def escaped(text: str) -> str:
-    """Keeps brackets in data from being taken for markup."""
+    """Keeps brackets in data from being taken for markup, and the rest as `shown`."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(shown(text))
+
+
+def shown(text: str) -> str:
+    """A message of some lines: names of files in it are not obeyed by the terminal."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def duration(seconds: float) -> str:

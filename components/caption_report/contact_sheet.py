@@ -19,9 +19,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from components.caption_report.names import natural, printable
+from components.caption_report.names import natural
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
 from components.caption_report.staged import staged_file
+from components.printable import printable
 from components.words import counted
 
 MAX_IMAGES = 20_000

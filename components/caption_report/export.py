@@ -9,6 +9,7 @@ The files are those that were captioned, read again: whatever is gone, changed o
 named and counted. Images in = exported + below the threshold + failed.
 """
 
+import hashlib
 import json
 import shutil
 import uuid
@@ -158,6 +159,8 @@ def _read_again(pair: Pair, config: ExportConfig) -> tuple[Pair, str]:
             f"it has changed since: {width} x {height} pixels now, {image.width} x {image.height} "
             "when it was captioned"
         )
+    if image.sha256 and image.sha256 != hashlib.sha256(content).hexdigest():
+        return pair, "it has changed since it was captioned: its SHA-256 is another"
     return replace(pair, content=turned), ""
 
 

@@ -23,7 +23,8 @@ READ = "read"
 """The stage of what could not be read."""
 THUMBNAIL = "thumbnail"
 _COLUMNS = (
-    "image_uri", "variant", "width", "height", THUMBNAIL, "captions", "versions", "reference"
+    "image_uri", "variant", "width", "height", "sha256", THUMBNAIL, "captions", "versions",
+    "reference",
 )  # fmt: skip
 _FACTS = ("format", "bytes", "brightness", "contrast")
 """Of the file: nothing to look at beside the picture."""
@@ -42,6 +43,8 @@ class CaptionedImage:
     width: int
     height: int
     """Pixels, upright."""
+    sha256: str
+    """Of the file's bytes, hexadecimal; empty in results of before it was noted."""
     thumbnail: bytes
     """JPEG; empty where there is none, or where it was not asked for."""
     captions: tuple[RankedCaption, ...]
@@ -196,6 +199,7 @@ def _image(row: Mapping[str, Any]) -> CaptionedImage:
         variant=row.get("variant") or "",
         width=row.get("width") or 0,
         height=row.get("height") or 0,
+        sha256=row.get("sha256") or "",
         thumbnail=row.get(THUMBNAIL) or b"",
         captions=tuple(captions),
         versions=dict(row.get("versions") or ()),

@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Iterator
 
-from components.caption_report.names import printable
 from components.caption_report.read import CaptionedImage, CaptionResult, DeadLetter
 from components.images.signature import NO_IMAGE
+from components.printable import printable
 from components.words import counted
 
 

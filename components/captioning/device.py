@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from components.errors import BeamfleetError
-from components.images.decode import Pixels
+from components.images.decode import Pixels, check_aspect
 
 
 def best_device() -> torch.device:
@@ -30,7 +30,8 @@ def pixel_values(images: Sequence[Pixels], image_processor: Any, model: nn.Modul
     """What the model is shown: (n, 3, side, side) on its device and in its precision.
 
     Raises:
-      BeamfleetError: an image is not (height, width, 3) uint8, or has no pixel.
+      BeamfleetError: an image is not (height, width, 3) uint8, has no pixel, or is too long for its
+        width, see `check_aspect`.
     """
     for image in images:
         if not isinstance(image, np.ndarray):
@@ -42,6 +43,7 @@ def pixel_values(images: Sequence[Pixels], image_processor: Any, model: nn.Modul
             raise BeamfleetError(
                 f"an image is {image.shape} {image.dtype}, expected (height, width, 3) uint8"
             )
+        check_aspect(image.shape[1], image.shape[0])
     # Said, because a picture that is three pixels high would be taken for one of three channels.
     made = image_processor(list(images), return_tensors="pt", input_data_format="channels_last")
     pixels: Tensor = made.pixel_values.to(model.device, model.dtype)

@@ -27,9 +27,9 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
     """Reads images of folders, patterns, lists, addresses and TFRecord files.
 
     Writes `Split-images/` as Parquet of list columns: `image_uri`, `image` (the file as it is),
-    `format`, `width` and `height` (upright), `bytes`, `brightness` and `contrast` (mean and
-    standard deviation of the luma), `reference` (a caption, or null), and the further columns of
-    the reference file. `components.images.examples.ReadImageExamples` reads it.
+    `format`, `width` and `height` (upright), `bytes`, `sha256` (of the file), `brightness` and
+    `contrast` (mean and standard deviation of the luma), `reference` (a caption, or null), and the
+    further columns of the reference file. `components.images.examples.ReadImageExamples` reads it.
 
     What cannot be read whole is in `rejects.parquet` (file, line, reason, text); of a TFRecord
     file the line is the number of the record. The artifact's custom properties count the images:

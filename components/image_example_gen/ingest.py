@@ -18,6 +18,7 @@ from components.image_example_gen.plan import ImagePlan
 from components.image_example_gen.shard import write_shard
 from components.image_example_gen.write import ShardFiles
 from components.images.examples import MADE, SPLIT
+from components.printable import printable
 from components.words import counted
 
 _SHOWN_REJECTS = 3
@@ -99,7 +100,7 @@ def _check(counts: ImageCounts, source: ImageSource, rejects: Iterator[list[Reje
     if counts.rows and counts.rows_rejected <= source.max_rejected_share * counts.rows_in:
         return
     shown = [one for some in rejects for one in some[:_SHOWN_REJECTS]][:_SHOWN_REJECTS]
-    first = "; ".join(f"{reject.file}: {reject.reason}" for reject in shown)
+    first = "; ".join(printable(f"{reject.file}: {reject.reason}") for reject in shown)
     places = ", ".join(source.images)
     if counts.rows:
         raise BeamfleetError(

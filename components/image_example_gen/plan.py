@@ -12,9 +12,10 @@ from components.errors import BeamfleetError
 from components.files import is_remote, open_file
 from components.image_example_gen.config import ImageSource
 from components.images.examples import MADE
-from components.images.find import FoundImages, find_images, said_others
+from components.images.find import FoundImages, find_images, path_key, said_others
 from components.images.references import References, read_references
 from components.images.tfrecord import is_tfrecord
+from components.printable import printable
 from components.words import counted
 
 _NAMED = 3
@@ -69,7 +70,9 @@ def plan_images(source: ImageSource) -> ImagePlan:
     """
     found = find_images(*source.images)
     paths = _reference_files(source, found)
-    uris = [uri for uri in found.uris if uri not in paths]
+    key = path_key()
+    tables = {*map(key, paths)}
+    uris = [uri for uri in found.uris if key(uri) not in tables]
     references = read_references(paths, uris, found.folders)
     if taken := sorted({*MADE.names} & {*references.types}):
         raise BeamfleetError(
@@ -134,7 +137,8 @@ def _notes(
     yield f"reference captions for {captions} of {counted(len(images), 'file')}, from {files}"
     if unmatched := references.unmatched:
         more = f" and {len(unmatched) - _NAMED} more" if len(unmatched) > _NAMED else ""
-        rows, names = counted(len(unmatched), "row"), ", ".join(unmatched[:_NAMED])
+        names = ", ".join(map(printable, unmatched[:_NAMED]))
+        rows = counted(len(unmatched), "row")
         yield f"no image was found for {rows} of {files}: {names}{more}"
     if unused := sorted({*found.references} - {*paths}):
         yield f"{', '.join(unused)} is not used"

@@ -1,5 +1,6 @@
 """Reads the images of one shard into one file, a row group at a time."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -85,8 +86,8 @@ class _Reader:
             raise ImageError(f"larger than {self._source.limits.max_bytes} bytes")
         with self._decoding:
             facts = examine(content, self._source.max_pixels)
-        made = {"image_uri": uri, "image": content, "bytes": len(content), **asdict(facts)}
-        return {**made, **known}
+        of_file = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        return {"image_uri": uri, "image": content, **of_file, **asdict(facts), **known}
 
 
 def _size(row: Row | Reject) -> int:

@@ -131,7 +131,7 @@ class _RowsWriter:
         file = FileSystems.create(self.path, compression_type=CompressionTypes.UNCOMPRESSED)
         lists = pa.schema([(field.name, pa.list_(field.type)) for field in self._schema])
         paths = {name: f"{name}.list.element" for name in self._schema.names}
-        own = ("image", "image_uri")  # each value is there once
+        own = ("image", "image_uri", "sha256")  # each value is there once
         writer = pq.ParquetWriter(
             self._open.enter_context(file),
             lists,

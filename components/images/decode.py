@@ -17,10 +17,20 @@ from components.images.signature import EXTENSIONS, why_not_read
 FORMATS = tuple(EXTENSIONS)
 MAX_PIXELS = 64_000_000
 """Of one image; as RGB that takes 192 MB."""
+MAX_ASPECT = 100
+"""Longer side by shorter side. Models make the shorter side as long as they like, as CLIP does
+before it cuts the middle out: of 20000 x 1 pixels 4480000 x 224, which are 10 GB."""
+MAX_SCANS = 100
+"""Of a JPEG: each goes over all pixels, in some 50 ms where they are many, and needs 31 bytes of
+file only. Progressive files have about 10."""
 
 Pixels = npt.NDArray[np.uint8]
 _T = TypeVar("_T")
 
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
+"""Where a part of a JPEG begins that says its length; those within a scan, FF00 and FFD0 to FFD7,
+do not."""
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"
 _ORIENTATION = ExifTags.Base.Orientation
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
@@ -66,7 +76,8 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
       (height, width, 3) uint8 RGB. 16-bit greys are scaled, CMYK is converted.
 
     Raises:
-      ImageError: not such a file, cut off, damaged, or too large.
+      ImageError: not such a file, cut off, damaged, too large, too long for its width, or of too
+        many scans.
     """
     return _opened(content, max_pixels, _pixels)
 
@@ -94,6 +105,18 @@ def upright(content: bytes, max_pixels: int = MAX_PIXELS) -> bytes:
     return _opened(content, max_pixels, _turned) or content
 
 
+def check_aspect(width: int, height: int) -> None:
+    """Refuses what would be huge once its shorter side is that of others.
+
+    Raises:
+      ImageError: it is longer than MAX_ASPECT allows.
+    """
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(
+            f"{width} x {height} pixels, the longer side may be {MAX_ASPECT} times the shorter one"
+        )
+
+
 def _opened(content: bytes, max_pixels: int, use: Callable[[Image.Image], _T]) -> _T:
     if not content:
         raise ImageError("the file is empty")
@@ -103,6 +126,9 @@ def _opened(content: bytes, max_pixels: int, use: Callable[[Image.Image], _T]) -
             # Pillow warns of large ones too; to catch that in `warnings` is not safe in threads.
             if width * height > max_pixels:
                 raise ImageError(_too_large(f"{width} x {height}", max_pixels))
+            check_aspect(width, height)
+            if image.format in ("JPEG", "MPO") and (scans := _scans(content)) > MAX_SCANS:
+                raise ImageError(f"a JPEG of {scans} scans, at most {MAX_SCANS} are read")
             return use(image)
     except ImageError:
         raise
@@ -119,6 +145,15 @@ def _opened(content: bytes, max_pixels: int, use: Callable[[Image.Image], _T]) -
 
 def _too_large(pixels: str, max_pixels: int) -> str:
     return f"{pixels} pixels; at most {max_pixels:,} are read (max_pixels)"
+
+
+def _scans(content: bytes) -> int:
+    """How often a JPEG goes over its pixels, without what is beside and behind them, as videos."""
+    scans, place = 0, 2
+    while (found := _MARKER.search(content, place)) and found[0] != _END:
+        scans += found[0] == _SCAN
+        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    return scans
 
 
 def _pixels(image: Image.Image) -> Pixels:

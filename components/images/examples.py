@@ -28,6 +28,7 @@ MADE = pa.schema(
         "width": pa.int64(),
         "height": pa.int64(),
         "bytes": pa.int64(),
+        "sha256": pa.string(),
         "brightness": pa.float64(),
         "contrast": pa.float64(),
         "reference": pa.string(),

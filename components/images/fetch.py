@@ -11,17 +11,27 @@ import os
 import socket
 import ssl
 import stat
+import string
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
-from urllib.parse import SplitResult, urljoin, urlsplit
+from functools import partial
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from components.files import is_remote, open_file
 from components.images.decode import ImageError
 
+_quoted = partial(quote, safe=string.punctuation)
+"""As browsers send what people write: spaces and letters beyond ASCII only are encoded."""
+_T = TypeVar("_T")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""Addresses behind which a gateway reaches those of IPv4. Source: RFC 6052, section 2.1."""
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""The only IPv6 addresses that are given to anybody. Source: RFC 4291, section 2.4."""
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -32,7 +42,7 @@ class FetchLimits:
     max_bytes: int = 32 * 2**20
     """Of one file."""
     timeout_s: float = 20.0
-    """Seconds for one file, redirects included."""
+    """Seconds for one file, redirects included; local files take what they take."""
     max_redirects: int = 3
     allow_private: bool = False
     """Also fetch from addresses that are not public: loopback, private networks, link-local."""
@@ -41,6 +51,8 @@ class FetchLimits:
 def fetch(uri: str, limits: FetchLimits | None = None) -> bytes:
     """Reads a local path, a URI of a Beam filesystem, or an http(s) address.
 
+    A filesystem such as gs:// is asked with the credentials of whoever runs this.
+
     Raises:
       ImageError: it is missing, too large, too slow, not an image by its type, or not public.
     """
@@ -48,8 +60,9 @@ def fetch(uri: str, limits: FetchLimits | None = None) -> bytes:
     if is_web(uri):
         return _fetch_web(uri, limits)
     try:
-        with open_regular(uri) as file:
-            content = file.read(limits.max_bytes + 1)
+        read = partial(_read, uri, limits.max_bytes + 1)
+        deadline = time.monotonic() + limits.timeout_s
+        content = _in_time(read, deadline, limits) if is_remote(uri) else read()
     except FileNotFoundError:
         raise ImageError("there is no such file") from None
     except OSError as error:
@@ -85,6 +98,28 @@ def open_regular(uri: str) -> BinaryIO:
     raise ImageError("is a folder" if stat.S_ISDIR(mode) else "is a pipe, device or socket")
 
 
+def _read(uri: str, most: int) -> bytes:
+    with open_regular(uri) as file:
+        return file.read(most)
+
+
+def _in_time(work: Callable[[], _T], deadline: float, limits: FetchLimits) -> _T:
+    """What the work gives; it is left alone when that is too late, and no exit waits for it."""
+    future = Future[_T]()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    left = _left(deadline, limits)
+    threading.Thread(target=run, daemon=True).start()  # those of a pool are waited for at the exit
+    if not wait([future], left).done:
+        raise ImageError(f"not there after {limits.timeout_s:g} s")
+    return future.result()
+
+
 def _fetch_web(url: str, limits: FetchLimits) -> bytes:
     deadline = time.monotonic() + limits.timeout_s
     try:
@@ -108,7 +143,7 @@ def _get(url: SplitResult, limits: FetchLimits, deadline: float) -> bytes | str:
     try:
         with _cut_at(deadline, limits, _socket(url, limits, deadline)) as connection.sock:
             path = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
-            connection.request("GET", path, headers={"Accept": "image/*"})
+            connection.request("GET", _quoted(path), headers={"Accept": "image/*"})
             return _content(connection.getresponse(), limits)
     finally:
         connection.close()
@@ -116,7 +151,7 @@ def _get(url: SplitResult, limits: FetchLimits, deadline: float) -> bytes | str:
 
 def _content(response: http.client.HTTPResponse, limits: FetchLimits) -> bytes | str:
     if response.status in _REDIRECTS and (target := response.getheader("Location")):
-        return target
+        return _quoted(target.encode("latin-1"))  # the bytes: servers mean UTF-8
     if response.status != 200:
         raise ImageError(f"the server answers {response.status} {response.reason}")
     kind = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
@@ -153,7 +188,7 @@ def _cut_at(deadline: float, limits: FetchLimits, sock: socket.socket) -> Iterat
 
 def _socket(url: SplitResult, limits: FetchLimits, deadline: float) -> socket.socket:
     host = str(url.hostname)
-    address = _address(host, _port(url), limits)
+    address = _in_time(partial(_address, host, _port(url), limits), deadline, limits)
     plain = socket.create_connection(address, timeout=_left(deadline, limits))
     if url.scheme == "http":
         return plain
@@ -180,9 +215,13 @@ def _address(host: str, port: int, limits: FetchLimits) -> tuple[str, int]:
 
 def _is_public(address: str) -> bool:
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
-    if mapped is not None:
-        parsed = mapped
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour
+        if parsed in _NAT64:
+            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        if inner is None:  # of what is no unicast, `is_global` says yes where it is not forbidden
+            return parsed in _GLOBAL_UNICAST and parsed.is_global
+        parsed = inner
     return parsed.is_global and not parsed.is_multicast
 
 

@@ -5,8 +5,9 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -26,7 +27,8 @@ class FoundImages:
     """What the given places hold."""
 
     uris: tuple[str, ...]
-    """Paths and addresses, each once: of a folder all files but those in `others`, for only
+    """Paths and addresses, each once, as it was written first: of a folder all files but those in
+    `others`, for only
     reading shows what is an image."""
     refused: tuple[tuple[str, str], ...] = ()
     """(path, reason) of what lies in a folder but is not read."""
@@ -66,7 +68,10 @@ def find_images(*places: str) -> FoundImages:
     if not found:
         raise BeamfleetError("name a folder, a pattern, a list or an address of images")
     uris = [uri for here in found for uri in here.uris]
-    each_once = dict.fromkeys(uris)
+    key = path_key()
+    each_once = _each_once(uris, key)
+    taken = set(map(key, each_once))
+    passed = (other for here in found for other in here.others)
     misnamed = [uri for uri in each_once if _printable(uri) != uri]
     return FoundImages(
         tuple(uri for uri in each_once if _printable(uri) == uri),
@@ -74,8 +79,8 @@ def find_images(*places: str) -> FoundImages:
             *((_printable(path), reason) for here in found for path, reason in here.refused),
             *((_printable(path), "its name is not UTF-8; rename it") for path in misnamed),
         ),
-        tuple(dict.fromkeys(o for here in found for o in here.others if o not in each_once)),
-        tuple(dict.fromkeys(path for here in found for path in here.references)),
+        tuple(o for o in _each_once(passed, key) if key(o) not in taken),
+        tuple(_each_once((path for here in found for path in here.references), key)),
         tuple(folder for here in found for folder in here.folders),
         len(uris) - len(each_once),
         {uri: state for here in found for uri, state in here.states.items()},
@@ -191,6 +196,32 @@ def _plain(place: str) -> str:
     """The path that a `file://` address of this machine means; what is no such address as it is."""
     found = _FILE_ADDRESS.match(place)
     return unquote(place[found.end() :]) if found else place
+
+
+def _each_once(paths: Iterable[str], key: Callable[[str], str]) -> list[str]:
+    first: dict[str, str] = {}
+    for path in paths:
+        first.setdefault(key(path), path)
+    return list(first.values())
+
+
+def path_key() -> Callable[[str], str]:
+    """Makes a function of a path that is the same however its folder is written: `./a`, `b/../a`.
+
+    A link is not the file that it leads to. Where folders lead to is looked up once for each.
+    """
+    real = cache(os.path.realpath)
+
+    def key(uri: str) -> str:
+        if is_remote(uri):
+            return uri
+        folder, slash, name = uri.rpartition("/")
+        try:
+            return f"{real(folder + slash)}/{name}"
+        except ValueError:  # a null byte: no file has that name
+            return uri
+
+    return key
 
 
 def beside(file: str, name: str) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from components.errors import BeamfleetError
 from components.example_gen.column_types import ARROW_TYPE, convert, kind_of_words
 from components.files import open_file
-from components.images.find import beside
+from components.images.find import beside, path_key
 
 FILE_COLUMNS = ("file", "file_name")
 CAPTION_COLUMNS = ("caption", "text")
@@ -58,10 +58,13 @@ def read_references(
     Raises:
       BeamfleetError: a file cannot be read, or two rows are about one image.
     """
-    known, rows, unmatched = frozenset(uris), dict[str, _Row](), list[str]()
+    key = path_key()
+    known = {key(uri): uri for uri in uris}
+    rows, unmatched = dict[str, _Row](), list[str]()
     for path in paths:
         for row in _rows(path):
-            uri = _match(path, row.name, known, folders)
+            named = map(key, _meant(path, row.name, folders))
+            uri = next((known[one] for one in named if one in known), None)
             if uri is None:
                 unmatched.append(row.name)
             elif uri in rows:
@@ -81,10 +84,11 @@ def read_references(
     )
 
 
-def _match(path: str, name: str, known: Collection[str], folders: Sequence[str]) -> str | None:
-    """The image that a row means."""
-    below = (beside(f"{folder.rstrip('/')}/_", name) for folder in folders)
-    return next((uri for uri in (name, beside(path, name), *below) if uri in known), None)
+def _meant(path: str, name: str, folders: Sequence[str]) -> Iterator[str]:
+    """What a row may mean by the name of an image."""
+    yield name
+    yield beside(path, name)
+    yield from (beside(f"{folder.rstrip('/')}/_", name) for folder in folders)
 
 
 def _typed(name: str, rows: Mapping[str, _Row]) -> tuple[pa.DataType, Mapping[str, Any]]:
@@ -156,11 +160,16 @@ def _json_lines(path: str, text: str) -> Iterator[tuple[int, dict[str, str]]]:
             continue
         try:
             values = json.loads(document)
-        except ValueError as error:
+            if not isinstance(values, dict):
+                raise BeamfleetError(f"{path} line {line} is no JSON object")
+            words = {name: _word(value) for name, value in values.items()}
+            "".join([*words, *words.values()]).encode()
+        except UnicodeEncodeError as error:
+            half = error.object[error.start]
+            raise BeamfleetError(f"{path} line {line} has {half!r}, half a character") from None
+        except (ValueError, RecursionError) as error:
             raise BeamfleetError(f"{path} line {line} is no JSON: {error}") from None
-        if not isinstance(values, dict):
-            raise BeamfleetError(f"{path} line {line} is no JSON object")
-        yield line, {name: _word(value) for name, value in values.items()}
+        yield line, words
 
 
 def _word(value: Any) -> str:

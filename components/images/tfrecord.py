@@ -18,6 +18,9 @@ from components.images.tf_example import example_class
 _NAME = re.compile(r"\.tfrecords?(-\d+-of-\d+)?(\.gz)?$", re.IGNORECASE)
 _BESIDE_IMAGE = 2**20
 """Bytes that a record may have beside the image."""
+_MOST_TIMES, _UNMEASURED = 100, 2**20
+"""A gzip file may hold so many times its own bytes, and so many bytes more: encoded images hardly
+become smaller, but millions of empty records do."""
 _CUT = "the file ends within the record; nothing behind it can be read"
 
 IMAGE_KEYS = ("image/encoded", "image", "image_raw")
@@ -62,9 +65,11 @@ def read_tfrecord(uri: str, max_bytes: int) -> Iterator[ImageRecord]:
         with open_regular(uri) as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if zipped else raw
+            file = cast(BinaryIO, _Unzipped(raw)) if zipped else raw
             for number, content in enumerate(_records(file, max_bytes + _BESIDE_IMAGE), 1):
                 yield _parse(number, content)
+        if not number:
+            raise ImageError("the file is empty: it has no record")
     except ImageError as error:
         yield ImageRecord(number + 1, reason=str(error))
     except BeamfleetError:
@@ -72,6 +77,23 @@ def read_tfrecord(uri: str, max_bytes: int) -> Iterator[ImageRecord]:
     except Exception as error:  # a damaged gzip file, or whatever a remote store says
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         yield ImageRecord(number + 1, reason=f"the file cannot be read on: {reason}")
+
+
+class _Unzipped(gzip.GzipFile):
+    """Ends with an ImageError where little becomes too much."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        super().__init__(fileobj=raw)
+        self._raw = raw
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(size)
+        if self.tell() > _MOST_TIMES * self._raw.tell() + _UNMEASURED:
+            raise ImageError(
+                f"the file becomes more than {_MOST_TIMES} times as large when it is decompressed; "
+                "it is not read on"
+            )
+        return content
 
 
 def _records(file: BinaryIO, max_bytes: int) -> Iterator[bytes | ImageError]:

@@ -62,7 +62,7 @@ def _how_to_read(arguments: argparse.Namespace) -> str:
 
 def _report_failed(count: int, out: Path) -> None:
     from components.caption_report.export import FAILED
-    from components.caption_report.names import printable
+    from components.printable import printable
 
     print(f"{number(count)} failed, see {out / FAILED}:", file=sys.stderr)
     with (out / FAILED).open(encoding="utf-8") as file:

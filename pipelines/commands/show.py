@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.errors import BeamfleetError
 from pipelines import metadata
-from pipelines.render import STATE_STYLES, console, duration, plain_table
+from pipelines.render import STATE_STYLES, console, duration, escaped, plain_table
 from pipelines.summary import summarise
 from pipelines.summary_view import show_summary
 
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> int:
     terminal.print(_nodes(run))
     for node in run.nodes:
         if node.error:
-            terminal.print(f"[bold red]{node.name}[/]: {node.error}", markup=True)
+            terminal.print(f"[bold red]{node.name}[/]: {escaped(node.error)}", markup=True)
     show_summary(summary, terminal, everything=arguments.all)
     return 0
 

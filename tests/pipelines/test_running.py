@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from components.errors import BeamfleetError
-from pipelines import metadata
+from pipelines import cli, metadata
 from pipelines.events import CACHED, DONE, FAILED, SKIPPED, STARTED, NodeEvent
 from pipelines.lock import only_run_on
 from pipelines.progress import LiveProgress, PlainProgress
@@ -226,6 +226,15 @@ def test_the_reason_of_a_failed_node_is_kept(tmp_path, store):
     put_run(store, "run-1", {"ExampleGen": "COMPLETE", "Trainer": "FAILED"})
     metadata.note_error(tmp_path, "run-1", "Trainer", "no rows")
     assert [node.error for node in metadata.read_run(tmp_path, "run-1").nodes] == ["", "no rows"]
+
+
+def test_a_terminal_obeys_no_name_in_a_reason(tmp_path, store, capsys):
+    put_run(store, "run-1", {"ExampleGen": "FAILED"})
+    metadata.note_error(tmp_path, "run-1", "ExampleGen", "a\x1b[31m[/].png is empty\nlog: x")
+    assert cli.main(["show", "run-1", "--root", str(tmp_path)]) == 0
+    assert "ExampleGen: a\\x1b[31m[/].png is empty\nlog: x\n" in capsys.readouterr().out
+    assert cli.main(["rollback", str(tmp_path / "a\x1b[2J")]) == 1
+    assert r"a\x1b[2J" in capsys.readouterr().err
 
 
 def test_roots_are_found_in_a_folder_or_as_one(tmp_path):

@@ -176,8 +176,8 @@ def test_that_no_entity_earned_a_model_is_said_to_be_normal(make_run):
 
 
 def test_notes_of_the_evaluation_are_shown(make_run):
-    run = make_run([entity("a", 0.9)], evaluation={"notes": "the pushed one [so] stays"})
-    assert "the pushed one [so] stays" in shown(summarise(run))
+    run = make_run([entity("a", 0.9)], evaluation={"notes": "the \x1bpushed one [so] stays"})
+    assert r"the \x1bpushed one [so] stays" in shown(summarise(run))
 
 
 def test_a_constant_is_called_so_for_regression(make_run):

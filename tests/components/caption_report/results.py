@@ -29,6 +29,7 @@ ROW = pa.schema(
         ("variant", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("sha256", pa.string()),
         ("thumbnail", pa.binary()),
         ("captions", pa.list_(CAPTION)),
         ("versions", pa.map_(pa.string(), pa.string())),

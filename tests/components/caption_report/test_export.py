@@ -1,5 +1,6 @@
 """Pairs of images and captions: nothing is lost, nothing escapes, everything can be read."""
 
+import hashlib
 import io
 import json
 import random
@@ -102,6 +103,19 @@ def test_every_image_that_is_missing_is_named(folder, tmp_path):
     assert "changed since: 9 x 6 pixels now, 8 x 6" in reasons["other.png"]
     assert "not public" in reasons["x.png"]
     assert reasons["broken.png"] == "damaged"
+
+
+def test_another_picture_of_the_same_size_is_no_pair_with_the_old_caption(tmp_path):
+    rows = []
+    for name, kept in (("kept.png", "red"), ("replaced.png", "blue")):
+        (tmp_path / name).write_bytes(image(kept))
+        sha256 = hashlib.sha256(image("red")).hexdigest()
+        rows.append(row(str(tmp_path / name), "a red square", sha256=sha256))
+    counts = export(write_result(tmp_path / "result", rows), tmp_path / "out")
+    assert (counts.exported, counts.unreadable) == (1, 1)
+    [line] = failed(tmp_path / "out")
+    assert line["image_uri"].endswith("replaced.png")
+    assert line["reason"].startswith("it has changed since it was captioned")
 
 
 def test_what_could_not_be_read_at_all_and_records_count_as_failed(folder, tmp_path):

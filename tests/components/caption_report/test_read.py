@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.caption_report.names import common_folder, natural, printable
+from components.caption_report.names import common_folder, natural
 from components.caption_report.read import CaptionResult
 from components.errors import BeamfleetError
 from tests.components.caption_report.results import row, write_rejects, write_result
@@ -97,11 +97,6 @@ def test_other_results_are_refused_in_a_sentence(tmp_path):
 )
 def test_the_common_folder(uris, folder):
     assert common_folder(uris) == folder
-
-
-def test_only_what_is_not_to_be_seen_is_escaped():
-    assert printable("ein Hund läuft 狗 👩‍🚀.png") == "ein Hund läuft 狗 👩‍🚀.png"
-    assert printable("a\x1b[2Jb\nc\x9bd\u202egnp\u2028") == r"a\x1b[2Jb\nc\x9bd\u202egnp\u2028"
 
 
 def test_names_are_sorted_as_people_do():

@@ -170,6 +170,7 @@ def test_a_picture_that_is_three_pixels_high_is_not_taken_for_three_channels(loa
         (b"\xff\xd8", "an image is bytes, .*images.decode.decode"),
         (np.zeros((3, 3), np.uint8), r"an image is \(3, 3\) uint8"),
         (np.zeros((3, 3, 3)), r"an image is \(3, 3, 3\) float64"),
+        (np.zeros((3, 301, 3), np.uint8), "301 x 3 pixels, the longer side may be 100 times"),
     ],
 )
 def test_what_is_no_image_is_said(loaded, image, says):

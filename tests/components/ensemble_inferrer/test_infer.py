@@ -1,5 +1,6 @@
 """Bulk inference of an ensemble on images."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -106,9 +107,25 @@ def test_every_image_has_a_prediction_or_a_reason(examples, tmp_path):
         assert row["captions"][0]["text"] == f"brightness {8 * number + 9}"
         assert (row["width"], row["height"]) == (200, 300 + number)
         assert row["versions"] == [("caption", "shade-1")]
+        content = Path(row["image_uri"]).read_bytes()
+        assert row["sha256"] == hashlib.sha256(content).hexdigest()  # of what was captioned
         assert row["reference"] == (f"shade {number}" if number < 10 else None)
     assert json.loads((tmp_path / "summary.json").read_text())["images"] == 26
     assert not (tmp_path / ".staged").exists()
+
+
+@pytest.mark.parametrize("kind", ["predictions", "dead_letters"])
+def test_a_result_that_lost_an_image_is_no_result(examples, tmp_path, monkeypatch, kind):
+    commit = write.commit
+
+    def loses_one(uri):
+        counts = commit(uri)
+        return {**counts, kind: counts[kind] - 1}
+
+    monkeypatch.setattr(write, "commit", loses_one)
+    with pytest.raises(BeamfleetError, match=r"30 images were read.* run the inference again"):
+        run(examples, tmp_path)
+    assert not (tmp_path / "summary.json").exists()
 
 
 def test_thumbnails_are_small_upright_jpegs_of_the_image(examples, tmp_path):

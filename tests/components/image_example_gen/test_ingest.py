@@ -1,5 +1,6 @@
 """From folders, lists, servers and TFRecord files to rows: every image is a row or a reject."""
 
+import hashlib
 import io
 import os
 import random
@@ -124,6 +125,7 @@ def test_what_a_row_says(tmp_path):
         "width": 8,
         "height": 12,
         "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
         "reference": "a flag",
         "n": 3,
     }
@@ -267,13 +269,13 @@ def test_tfrecord_files(tmp_path, name):
 
 def test_references_that_do_not_fit(tmp_path):
     folder = many(tmp_path / "photos", 3)
-    write_files(folder, {"captions.csv": b"file,caption\n0001.png,one\nx.png,no\ny.png,no\n"})
+    write_files(folder, {"captions.csv": b"file,caption\n0001.png,one\nx\x1b[.png,no\ny.png,no\n"})
     counts = ingest(tmp_path / "out", folder)
     csv = folder / "captions.csv"
     assert counts.rows_in == 3
     assert counts.notes == (
         f"reference captions for 1 of 3 files, from {csv}",
-        f"no image was found for 2 rows of {csv}: x.png, y.png",
+        f"no image was found for 2 rows of {csv}: x\\x1b[.png, y.png",
     )
     names = "".join(f"{n}.png,no\n" for n in range(10, 15))
     write_files(folder, {"captions.csv": f"file,caption\n{names}".encode()})
@@ -293,6 +295,13 @@ def test_references_that_do_not_fit(tmp_path):
     assert [row["reference"] for row in rows(tmp_path / "given")] == [None, None, "two"]
 
 
+def test_the_given_references_are_no_image_however_they_are_spelled(tmp_path):
+    folder = many(tmp_path / "photos", 1)
+    write_files(folder, {"refs.csv": b"file,caption\n0000.png,one\n"})
+    plan = plan_images(ImageSource((str(folder),), f"{folder}/../photos/refs.csv"))
+    assert [image.uri for shard in plan.shards for image in shard.images] == [f"{folder}/0000.png"]
+
+
 def test_references_of_our_own_names_are_refused(tmp_path):
     folder = many(tmp_path / "photos", 1)
     write_files(folder, {"captions.csv": b"file,caption,width\n0000.png,one,3\n"})
@@ -301,11 +310,11 @@ def test_references_of_our_own_names_are_refused(tmp_path):
 
 
 def test_a_run_without_a_good_image_stops(tmp_path):
-    write_files(tmp_path / "photos", {f"{n}.png": b"" for n in range(5)})
+    write_files(tmp_path / "photos", {f"{n}\x1b[2J.png": b"" for n in range(5)})
     with pytest.raises(BeamfleetError) as caught:
         ingest(tmp_path / "out", tmp_path / "photos")
     assert str(caught.value).startswith(f"{tmp_path}/photos: 5 images, and none can be read: ")
-    assert str(caught.value).count("the file is empty") == 3
+    assert str(caught.value).count("\\x1b[2J.png: the file is empty") == 3
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -43,6 +43,16 @@ def bomb(width: int, height: int) -> bytes:
     )
 
 
+def of_scans(count: int, others: int = 0) -> bytes:
+    """A progressive JPEG of so many scans; a note and a film hold what looks like others."""
+    content = saved(picture(), "JPEG", progressive=True)
+    start, last = content[:2], content[content.rindex(b"\xff\xda") : -2]
+    more = count - content.count(b"\xff\xda")
+    film = b"\xff\xda\0\2" * others
+    note = b"\xff\xe1" + struct.pack(">H", len(film) + 2) + film
+    return start + note + content[2:-2] + last * more + b"\xff\xd9\0\2" + film
+
+
 def good_files() -> dict[str, bytes]:
     """Name -> content, of every kind that people have; all of them 12 x 8 pixels."""
     frames = {"save_all": True, "append_images": [Image.new("RGB", (12, 8), "blue")]}
@@ -50,6 +60,7 @@ def good_files() -> dict[str, bytes]:
     return {
         "plain.jpg": saved(picture(), "JPEG"),
         "progressive.jpg": saved(picture(), "JPEG", progressive=True),
+        "film behind.jpg": of_scans(100, others=200),
         "cmyk.jpg": saved(picture("CMYK"), "JPEG"),
         "grey.jpg": saved(picture("L"), "JPEG"),
         "phone.jpg": saved(picture(), "MPO", **frames),
@@ -86,6 +97,8 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "zeros.jpg": (bytes(5000), "not a JPEG"),
         "huge.png": (bomb(9_000, 9_000), "9000 x 9000 pixels; at most 64,000,000 are read"),
         "bomb.png": (bomb(60_000, 60_000), "3,600,000,000 pixels; at most"),
+        "line.png": (saved(picture(size=(20_000, 1))), "20000 x 1 pixels, the longer side may be"),
+        "scans.jpg": (of_scans(101), "a JPEG of 101 scans, at most 100 are read"),
         "lies.png": (bomb(40, 40), "damaged"),
         "large.jpg": (jpeg + bytes(60_000), "larger than 60000 bytes"),
     }

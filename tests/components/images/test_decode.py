@@ -13,6 +13,7 @@ from tests.components.images.pictures import (
     bad_files,
     bomb,
     good_files,
+    of_scans,
     on_its_side,
     picture,
     saved,
@@ -85,6 +86,25 @@ def test_what_is_no_whole_image_is_an_error(content, message):
 def test_pillows_own_limit_is_said_where_it_is_the_lower_one():
     with pytest.raises(ImageError, match="at most 178,956,970 are read"):
         decode(bomb(60_000, 60_000), max_pixels=10**10)
+
+
+def test_as_long_as_allowed_and_longer():
+    for size in ((300, 3), (3, 300)):
+        assert decode(saved(Image.new("L", size))).shape[:2] == size[::-1]
+        assert examine(saved(Image.new("L", size))).width == size[0]
+    for size in ((301, 3), (3, 301)):
+        with pytest.raises(ImageError, match=f"{size[0]} x {size[1]} pixels, .* 100 times"):
+            decode(saved(Image.new("L", size)))
+
+
+def test_scans_that_no_decoder_skips_are_counted():
+    content = of_scans(101)
+    cut = content.index(b"\xff\xda", content.index(b"\xff\xda") + 2)
+    hidden = content[:cut] + b"\xff\x02\xff\xff" + content[cut:]  # no part with a length
+    with pytest.raises(ImageError, match="101 scans"):
+        decode(hidden)
+    phone = saved(picture(), "MPO", save_all=True, append_images=[picture()] * 120)
+    assert decode(phone).shape == (8, 12, 3)
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

@@ -1,5 +1,6 @@
 """Examples of images, read back as records."""
 
+import hashlib
 from pathlib import Path
 
 import apache_beam as beam
@@ -53,8 +54,10 @@ def test_rows_are_read_back_in_order_with_their_pixels(examples, tmp_path):
         pixels = record.values.pop("image")
         assert pixels.shape == (4, 6, 3) and (pixels == number).all()
         known = number % 2 == 0
+        sha256 = hashlib.sha256(Path(record.key).read_bytes()).hexdigest()
         assert record.values == {
             "image_uri": record.key,
+            "sha256": sha256,
             "reference": f"image {number}" if known else None,
             "number": number if known else None,
         }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.images.decode import ImageError
-from components.images.fetch import FetchLimits, fetch
+from components.images.fetch import FetchLimits, _is_public, fetch
 
 LOCAL = FetchLimits(max_bytes=1000, timeout_s=1.0, allow_private=True)
 
@@ -21,7 +21,7 @@ class Handler(BaseHTTPRequestHandler):
     """Each path is a way to behave."""
 
     def do_GET(self):
-        name = self.path.partition("?")[0].strip("/")
+        name = self.path.partition("?")[0].split("/")[1]
         getattr(self, name)()
 
     def answer(self, body=b"pixels", kind="image/png", status=200, **headers):
@@ -49,6 +49,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def moved(self):
         self.answer(b"", status=302, Location="/good?x=1")
+
+    def moved_far(self):
+        raw = "/good/größe.jpg".encode().decode("latin-1")
+        self.answer(b"", status=302, Location=raw)
 
     def circle(self):
         self.answer(b"", status=302, Location="/circle")
@@ -144,6 +148,14 @@ def test_a_server_and_its_redirect(server):
     assert fetch(f"{server}/moved", LOCAL) == b"/good?x=1"
 
 
+def test_addresses_as_people_write_them(server):
+    for path in ("/good/a größe.jpg?x=ü", "/good/a%20gr%C3%B6%C3%9Fe.jpg?x=%C3%BC"):
+        assert fetch(server + path, LOCAL) == b"/good/a%20gr%C3%B6%C3%9Fe.jpg?x=%C3%BC"
+    assert fetch(f"{server}/moved_far", LOCAL) == b"/good/gr%C3%B6%C3%9Fe.jpg"
+    plain = "/good/a.jpg?b=[1]&c='(*)'~:@!$,;+|"
+    assert fetch(server + plain, LOCAL) == plain.encode()
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
@@ -178,6 +190,58 @@ def test_a_server_that_drips_is_left(server, path):
 def test_addresses_that_are_not_public_are_refused(host):
     with pytest.raises(ImageError, match=r"not public|cannot be fetched"):
         fetch(f"http://{host}:9/x.png")
+
+
+@pytest.mark.parametrize(
+    ("asked", "uri"),
+    [
+        ("components.images.fetch.open_file", "gs://bucket/x.png"),
+        ("socket.getaddrinfo", "http://example.org/x.png"),
+    ],
+)
+def test_a_store_or_name_server_that_does_not_answer_is_left(monkeypatch, asked, uri):
+    over = threading.Event()
+    monkeypatch.setattr(asked, lambda *_, **__: over.wait(30))
+    before = {*threading.enumerate()}
+    try:
+        with pytest.raises(ImageError, match=r"not there after 0.1 s"):
+            fetch(uri, FetchLimits(timeout_s=0.1))
+        [left] = {*threading.enumerate()} - before
+        assert left.daemon  # or else the exit would wait for it
+    finally:
+        over.set()
+
+
+def test_which_addresses_are_public():
+    for address in (
+        "64:ff9b::127.0.0.1", "64:ff9b::a00:1", "64:ff9b:1::808:808", "::127.0.0.1", "::8.8.8.8",
+        "fec0::1", "fec0::1%eth0", "2002:7f00:1::", "ff0e::1", "2001:db8::1", "::ffff:10.0.0.1",
+    ):  # fmt: skip
+        assert not _is_public(address)
+    for address in ("8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"):
+        assert _is_public(address)
+
+
+@pytest.mark.parametrize("addresses", [("8.8.8.8", "10.0.0.1"), ("10.0.0.1", "8.8.8.8")])
+def test_a_host_with_any_address_that_is_not_public_is_refused(monkeypatch, addresses):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 80)) for one in addresses]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(ImageError, match=r"two.test is at 10.0.0.1, which is not public"):
+        fetch("http://two.test/x.png", FetchLimits(timeout_s=1))
+
+
+def test_the_address_that_was_looked_at_is_the_one_that_is_asked(server, monkeypatch):
+    look_up, asked = socket.getaddrinfo, []
+
+    def changing(host, *arguments, **options):
+        asked.append(host)
+        known = asked.count("changes.test") == 1 and host == "changes.test"
+        return look_up("127.0.0.1" if known else host, *arguments, **options)
+
+    monkeypatch.setattr("socket.getaddrinfo", changing)
+    address = server.replace("127.0.0.1", "changes.test")
+    assert fetch(f"{address}/good", LOCAL) == b"/good"
+    assert asked == ["changes.test", "127.0.0.1"]
 
 
 def test_a_redirect_into_the_network_is_refused(server, monkeypatch):

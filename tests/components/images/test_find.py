@@ -82,6 +82,19 @@ def test_what_is_named_twice_is_read_once_and_counted(folder):
     assert len(found.uris) == 6 and found.duplicates == 3
 
 
+def test_one_file_has_many_spellings(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    (folder / "captions.csv").write_text("file,caption\n")
+    (folder.parent / "link").symlink_to(folder)
+    (folder / "b.jpg").symlink_to("a.jpg")
+    (folder.parent / "list.txt").write_text("photos/a\0b/a.jpg\nphotos/b.jpg\n")
+    places = ["photos/a.jpg", "./photos/a.jpg", "photos/1/../a.jpg", "link/a.jpg", "list.txt"]
+    found = find_images(*places, "photos", str(folder), f"{folder}/1/../1/*")
+    assert found.uris[:3] == ("photos/a.jpg", "photos/a\0b/a.jpg", "photos/b.jpg")
+    assert len(found.uris) == 3 + 5 and found.duplicates == 3 + 2 + 7 + 1
+    assert found.references == ("photos/captions.csv",)
+
+
 def test_what_tells_of_images_is_no_image(folder):
     (folder / "captions.csv").write_text("file,caption\n")
     (folder / "1" / "metadata.jsonl").write_text("")

@@ -63,6 +63,16 @@ def test_rows_name_images_by_address_path_or_name_in_a_folder(tmp_path):
     assert found.unmatched == ("e.png",)
 
 
+def test_rows_and_images_may_be_spelled_in_other_ways(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    write(tmp_path, f"file,caption\na/../1.png,1\n./2.png,2\n{tmp_path}/photos/3.png,3\na\0/x,4\n",
+          "photos/captions.csv")  # fmt: skip
+    uris = ["photos/1.png", f"{tmp_path}/photos/2.png", "photos/a/../3.png"]
+    found = read_references(["./photos/captions.csv"], uris)
+    assert list(found.captions) == uris and found.unmatched == ("a\0/x",)
+
+
 def test_several_files_make_one_table(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -88,6 +98,9 @@ def test_several_files_make_one_table(tmp_path):
         ("file,caption\n ,x\n", "c.csv", "line 2 names no image"),
         ('file,caption\na.png,"x\n', "c.csv", "line 2: unexpected end of data"),
         ('{"file": "a.png"}\n{', "c.jsonl", "line 2 is no JSON"),
+        ('{"file": "a.png", "n": ["\\ud800"]}', "c.jsonl", r"line 1 has '\\ud800', half a char"),
+        ('{"file": "a", "\\udfff": ""}', "c.jsonl", r"c.jsonl line 1 has '\\udfff'"),
+        ('{"file": ' + "[" * 10**5, "c.jsonl", "line 1 is no JSON: maximum recursion"),
         ("3", "c.jsonl", "line 1 is no JSON object"),
         ('{"caption": "x"}', "c.jsonl", "line 1 has columns caption; expected 'file'"),
     ],

@@ -145,6 +145,26 @@ def test_large_records_are_passed_over_and_not_held(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [(head(0) + bytes.fromhex("d8ea82a2")) * 60_000, head(2**40).ljust(9_000_000, b"\0")],
+    ids=["empty records", "zeros"],
+)
+def test_a_small_gzip_file_gives_no_flood(tmp_path, monkeypatch, content):
+    monkeypatch.setattr("components.images.tfrecord._UNMEASURED", 1000)
+    path = tmp_path / "a.tfrecord.gz"
+    path.write_bytes(gzip.compress(content))
+    *found, last = read_tfrecord(str(path), LIMIT)
+    assert 16 * len(found) <= 1000 + 100 * path.stat().st_size < len(content)
+    assert last.reason.startswith("the file becomes more than 100 times as large")
+
+
+def test_a_picture_of_nothing_may_become_much_smaller(tmp_path):
+    path = write_tfrecord(tmp_path / "a.tfrecord.gz", [tf_example(image=bytes(900_000))])
+    assert 300 * Path(path).stat().st_size < 900_000
+    assert list(read_tfrecord(path, LIMIT)) == [ImageRecord(1, bytes(900_000))]
+
+
+@pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"I am text, and long enough for a head", "the length of the record does not fit"),
@@ -167,7 +187,10 @@ def test_no_file_and_no_record(tmp_path):
     [record] = read_tfrecord(str(tmp_path / "none.tfrecord"), LIMIT)
     assert record.reason == "the file cannot be read on: No such file or directory"
     (tmp_path / "a.tfrecord").touch()
-    assert list(read_tfrecord(str(tmp_path / "a.tfrecord"), LIMIT)) == []
+    (tmp_path / "b.tfrecord").write_bytes(gzip.compress(b""))
+    for name in ("a.tfrecord", "b.tfrecord"):
+        [record] = read_tfrecord(str(tmp_path / name), LIMIT)
+        assert record == ImageRecord(1, reason="the file is empty: it has no record")
 
 
 def test_tensorflow_is_not_imported(tmp_path):
