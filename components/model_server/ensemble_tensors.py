@@ -28,6 +28,7 @@ from components.model_server.requests import (
     RequestError,
     Tensor,
     by_name,
+    check_time,
     row_count,
     to_tensor,
     values,
@@ -63,15 +64,17 @@ def to_records(inputs: Sequence[Tensor], names: Sequence[str], max_rows: int) ->
     ]
 
 
-def decoded(records: Iterable[Record]) -> list[Record]:
+def decoded(records: Iterable[Record], until: float) -> list[Record]:
     """Turns base64 into pixels; an image that cannot be read is its record's failure.
 
     Raises:
-      RequestError: 413, the images have more pixels together than are held at a time.
+      RequestError: 413, the images have more pixels together than are held at a time; 504, it is
+        later than `until`, by `time.monotonic`.
     """
     done: list[Record] = []
     pixels = 0
     for record in records:
+        check_time(until)
         done.append(_decoded(record))
         if IMAGE in record.values and done[-1].failure is None:
             height, width, _ = done[-1].values[IMAGE].shape

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from components.model_server.ensemble_tensors import (
     to_outputs,
     to_records,
 )
-from components.model_server.requests import RequestError, Tensor, check_rows
+from components.model_server.requests import Tensor, check_rows, check_time
 from components.model_server.servable import Limits
 from components.user_function import described
 
@@ -83,7 +82,7 @@ class ServableEnsemble:
     def answer(
         self, inputs: Sequence[Tensor], outputs: Sequence[str], limits: Limits
     ) -> list[dict[str, Any]]:
-        records = decoded(to_records(inputs, self.inputs, limits.max_rows))
+        records = decoded(to_records(inputs, self.inputs, limits.max_rows), limits.until)
         _check(records)  # before the stages spend time on the others
         records = self.predict(records, limits.until)
         _check(records)
@@ -101,8 +100,7 @@ class ServableEnsemble:
             size = handler.batch_elements_kwargs().get("max_batch_size", _BATCH_ROWS)
             done: list[Record] = []
             for start in range(0, len(records), size):
-                if time.monotonic() > until:  # nobody waits for the answer any more
-                    raise RequestError(504, "no prediction in time; send fewer rows")
+                check_time(until)
                 batch = records[start : start + size]
                 done += handler.run_inference(batch, model, arguments)
             records = done

@@ -11,6 +11,7 @@ Source: https://kserve.github.io/website, "Open Inference Protocol (V2)".
 """
 
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -203,6 +204,16 @@ def shown(value: object) -> str:
     """A value of the client's, cut so that an error stays one short sentence."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def check_time(until: float) -> None:
+    """Goes no further when nobody waits for the answer any more.
+
+    Raises:
+      RequestError: 504, it is later than `until`, by `time.monotonic`.
+    """
+    if time.monotonic() > until:
+        raise RequestError(504, "no prediction in time; send fewer rows")
 
 
 def check_rows(reasons: Sequence[str | None]) -> None:

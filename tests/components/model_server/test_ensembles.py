@@ -166,11 +166,18 @@ def test_a_row_that_a_stage_refuses_is_named_with_the_stage(tmp_path: Path):
     )  # fmt: skip
 
 
-def test_nobody_waits_for_what_comes_too_late(colours: ServableEnsemble):
-    status, message = refusal(
-        colours, image_request(picture()), limits=Limits(100, time.monotonic() - 1)
-    )
+@pytest.mark.parametrize("image", [picture(), picture()[:-30]], ids=["good", "damaged"])
+def test_nobody_waits_for_what_comes_too_late(colours: ServableEnsemble, image: bytes):
+    late = Limits(100, time.monotonic() - 1)
+    status, message = refusal(colours, image_request(image), limits=late)
     assert (status, message) == (504, "no prediction in time; send fewer rows")
+
+
+def test_stages_that_take_too_long_are_left(colours: ServableEnsemble):
+    record = Record("row 0", {"image": decode(picture())})
+    assert colours.predict([record])[0].failure is None
+    with pytest.raises(RequestError, match="no prediction in time"):
+        colours.predict([record], time.monotonic() - 1)
 
 
 def words_request(times: Any, datatype: str) -> dict[str, Any]:
