@@ -86,9 +86,9 @@ def read_references(
 
 def _meant(path: str, name: str, folders: Sequence[str]) -> Iterator[str]:
     """What a row may mean by the name of an image."""
-    yield name
     yield beside(path, name)
     yield from (beside(f"{folder.rstrip('/')}/_", name) for folder in folders)
+    yield name  # last: from wherever the command is run
 
 
 def _typed(name: str, rows: Mapping[str, _Row]) -> tuple[pa.DataType, Mapping[str, Any]]:

@@ -73,6 +73,16 @@ def test_rows_and_images_may_be_spelled_in_other_ways(tmp_path, monkeypatch):
     assert list(found.captions) == uris and found.unmatched == ("a\0/x",)
 
 
+def test_a_name_is_looked_for_beside_its_file_before_where_the_command_is_run(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more").mkdir()
+    path = write(tmp_path / "more", "file,caption\na.png,more\n")
+    uris = [str(tmp_path / "a.png"), str(tmp_path / "more" / "a.png")]
+    assert read_references([path], uris, [str(tmp_path)]).captions == {uris[1]: "more"}
+
+
 def test_several_files_make_one_table(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
