@@ -258,7 +258,7 @@ class Pipeline:
     ) -> "Pipeline":
         """Compares the captions with the references, and blesses the ensemble or not.
 
-        Without `slices` each column of the source counts that has at most 20 values. The arguments
+        Without `slices` each column of the source counts that has at most 50 values. The arguments
         are those of `components.caption_evaluator.component.CaptionEvaluator`.
         """
         options = _given(

@@ -88,7 +88,7 @@ class CaptionEvaluator(base_beam_component.BaseBeamComponent):
             than the pushed version it may be, which needs `baseline_result` where there is one.
           slices: Columns of the result that are crossed, a list a slicing. A value such as
             "blue+red" is taken as it is. Default: each column of the source by itself, unless it
-            has more than 20 values.
+            has more than 50 values.
           confidence: Of intervals; 1 - the level of tests.
           push_destination: Directory of the Pusher; tells what is pushed.
           baseline_result: InferenceResult of the pushed ensemble on the same images; one that was

@@ -22,7 +22,7 @@ MEASURED = (
     "bleu", "bleu_counts", "clip_score", "probability", "failure",
 )  # fmt: skip
 """Columns that the evaluation makes of each image; see `score.py`."""
-MOST_VALUES = 20
+MOST_VALUES = 50
 """Of a column that is sliced by although nobody named it."""
 NEED_REFERENCE = frozenset({"exact_match", "own_order_exact_match", "oracle_exact_match", "bleu"})
 

@@ -17,7 +17,7 @@ _NEEDED = {
     PREDICTIONS: ("image_uri", "variant", "captions", "versions"),
     DEAD_LETTERS: ("image_uri", "stage", "reason"),
 }
-_OURS = (*_NEEDED[PREDICTIONS], "reference", "width", "height", "thumbnail")
+_OURS = (*_NEEDED[PREDICTIONS], "reference", "sha256", "width", "height", "thumbnail")
 """Columns of predictions that say nothing of what is in an image."""
 _OF_CAPTION = {
     "text": pa.types.is_string,

@@ -250,13 +250,13 @@ def test_a_shadow_is_compared_paired(tmp_path: Path) -> None:
 
 def test_columns_of_the_source_are_slices_unless_others_are_named(tmp_path: Path) -> None:
     rows = [
-        image(f"{i}.png", ranked(RED), RED, objects=i % 2, room="hall", title=f"no {i}")
-        for i in range(21)
+        image(f"{i}.png", ranked(RED), RED, objects=i % 2, room="hall", title=f"no {i}", sha256="a")
+        for i in range(51)
     ]
     uri = write_result(tmp_path / "r", rows)
     evaluation, _, slices = run(tmp_path, uri)
     assert list(slices) == ["overall", "objects=0", "objects=1", "room=hall"]
-    assert "not sliced by title: more than 20 values" in evaluation.notes
+    assert "not sliced by title: more than 50 values" in evaluation.notes
     assert list(run(tmp_path, uri, slices=[["room"]])[2]) == ["overall", "room=hall"]
 
 
