@@ -14,8 +14,13 @@ from components.errors import BeamfleetError
 from components.native import shield_triton
 
 _DATA_SUFFIXES = frozenset({".py", ".json", ".toml", ".yaml", ".yml", ".txt", ".csv", ".sql"})
+_CODE_SUFFIXES = frozenset({".py", ".html", ".js", ".css"})
 _MOST_DATA_BYTES = 1 << 20
 _OWN = Path(__file__).parent
+_ENGINES = (
+    "apache-beam", "pyarrow", "tfx", "tfx-bsl", "tensorflow-data-validation",
+    "tensorflow-model-analysis", "tensorflow-transform",
+)  # fmt: skip
 # The same function makes another model with another version of these.
 _LIBRARIES = (
     "beamfleet", "numpy", "pandas", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "keras",
@@ -90,6 +95,18 @@ def code_parts(dotted_path: str) -> dict[str, str]:
         name = path.relative_to(root).as_posix()
         parts[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return parts
+
+
+def own_fingerprint() -> str:
+    """SHA-256 over the code of all components, and the versions of the libraries that they use."""
+    digest = hashlib.sha256()
+    for library in (*_LIBRARIES, *_ENGINES):
+        digest.update(f"{library} {_version(library)}\n".encode())
+    for path in sorted(_OWN.rglob("*")):
+        if path.suffix in _CODE_SUFFIXES and path.is_file():
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(_OWN).as_posix()}:{content}\n".encode())
+    return digest.hexdigest()
 
 
 def _files_of(package: Path) -> Iterator[Path]:

@@ -4,13 +4,14 @@ import functools
 import re
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from tfx.orchestration.portable import launcher
+from tfx.orchestration.portable import cache_utils, launcher
 
 from components.errors import BeamfleetError
+from components.user_function import own_fingerprint
 from pipelines.events import CACHED, DONE, FAILED, SKIPPED, STARTED, NodeEvent, Observer
 
 # What a traceback says of our errors after Beam has turned it into text.
@@ -86,13 +87,28 @@ def _skipped(output: Any) -> str:
 
 @contextmanager
 def observed(observer: Observer) -> Iterator[None]:
-    """Has every launcher that TFX's orchestrators make tell this observer."""
-    original = launcher.Launcher
+    """Has every launcher that TFX's orchestrators make tell this observer.
+
+    Meanwhile the cache key of a node has the code of all components in it, of which TFX's own knows
+    the class name only: what another release made is not taken for what this one would make.
+    """
+    original, key = launcher.Launcher, cache_utils.get_cache_context
     launcher.Launcher = functools.partial(_ObservedLauncher, observer=observer)
+    cache_utils.get_cache_context = functools.partial(_cache_context, key, own_fingerprint())
     try:
         yield
     finally:
-        launcher.Launcher = original
+        launcher.Launcher, cache_utils.get_cache_context = original, key
+
+
+def _cache_context(
+    key: Callable[..., Any],
+    fingerprint: str,
+    *arguments: Any,
+    parameters: Mapping[str, Any],
+    **keywords: Any,
+) -> Any:
+    return key(*arguments, parameters={**parameters, "beamfleet": fingerprint}, **keywords)
 
 
 def reason_of(error: BaseException) -> str:

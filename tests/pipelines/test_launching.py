@@ -1,5 +1,7 @@
 """What the display is told of nodes, under TFX's own launcher."""
 
+import itertools
+
 import pytest
 from tfx import types
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
@@ -8,6 +10,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components.user_function import own_fingerprint
 from pipelines import runner
 from pipelines.events import CACHED, DONE, SKIPPED, STARTED, NodeEvent
 
@@ -69,3 +72,40 @@ def test_a_node_that_had_nothing_to_do_is_skipped_and_says_why(tmp_path):
     assert seen.ends == {"Idle": (SKIPPED, "nothing is pushed yet"), "Works": (DONE, "")}
     runner.run(pipeline, "second", "local", seen)
     assert seen.ends == dict.fromkeys(("Idle", "Works"), (CACHED, ""))
+
+
+@pytest.mark.e2e
+def test_what_another_release_made_is_made_again(tmp_path, monkeypatch):
+    numbers = itertools.count()
+
+    def states() -> set[str]:
+        seen = Seen()
+        pipeline = Pipeline(
+            pipeline_name="small",
+            pipeline_root=str(tmp_path / "artifacts"),
+            components=[Node("").with_id("Idle"), Node("").with_id("Works")],
+            enable_cache=True,
+            metadata_connection_config=metadata.sqlite_metadata_connection_config(
+                str(tmp_path / "db")
+            ),
+        )
+        runner.run(pipeline, f"run {next(numbers)}", "local", seen)
+        return {state for state, _ in seen.ends.values()}
+
+    assert [states(), states()] == [{DONE}, {CACHED}]
+    monkeypatch.setattr("pipelines.launching.own_fingerprint", lambda: "another release")
+    assert [states(), states()] == [{DONE}, {CACHED}]
+    monkeypatch.undo()
+    assert states() == {CACHED}
+
+
+def test_own_code_and_pages_are_in_the_fingerprint(tmp_path, monkeypatch):
+    for name in ("a.py", "page/sheet.js", "notes.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    monkeypatch.setattr("components.user_function._OWN", tmp_path)
+    found = [own_fingerprint()]
+    for name in ("notes.md", "a.py", "page/sheet.js"):
+        (tmp_path / name).write_text("y")
+        found.append(own_fingerprint())
+    assert found[0] == found[1] and len(set(found)) == 3
