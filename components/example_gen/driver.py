@@ -21,6 +21,6 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         if config.clean:
             fingerprint = code_fingerprint(config.clean)
             output.exec_properties["clean_fingerprint"].string_value = fingerprint
-        if files.span is not None:
-            output.exec_properties["span"].int_value = files.span
+        if files.spans:
+            output.exec_properties["span"].int_value = files.spans[-1]
         return output

@@ -12,7 +12,7 @@ from components.errors import BeamfleetError
 from components.example_gen.files import InputFiles, find_files
 from components.example_gen.ingest import IngestCounts, ingest
 from components.example_gen.schema_types import types_of_schema
-from components.example_gen.source import IngestConfig
+from components.example_gen.source import IngestConfig, Source
 
 _PAYLOAD_FORMAT = {"parquet": "FORMAT_PARQUET", "tf_example": "FORMAT_TF_EXAMPLE"}
 
@@ -29,12 +29,15 @@ class Executor(base_executor.BaseExecutor):
         [examples] = output_dict["examples"]
         config = IngestConfig.from_json(exec_properties["source"])
         files = _files_that_the_driver_saw(config, exec_properties)
+        if not files.main:
+            _record_nothing(examples)
+            return
         counts = ingest(config, files, examples.uri, _types(input_dict))
         examples.split_names = artifact_utils.encode_split_names(list(config.splits.names))
-        examples.span = files.span or 0
+        examples.span = files.spans[-1] if files.spans else 0
         # What tfx.components.util.examples_utils.set_payload_format does; to import it costs 8 s.
         examples.set_string_custom_property("payload_format", _PAYLOAD_FORMAT[config.payload])
-        _record(counts, examples)
+        _record(counts, examples, _absent(config.source, files))
 
 
 def _types(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:
@@ -45,8 +48,10 @@ def _types(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:
 
 
 def _files_that_the_driver_saw(config: IngestConfig, exec_properties: dict[str, Any]) -> InputFiles:
-    source = dataclasses.replace(config.source, span=exec_properties.get("span"))
-    files = find_files(dataclasses.replace(config, source=source))
+    if (span := exec_properties.get("span")) is not None:
+        source = dataclasses.replace(config.source, span=span, back=0)
+        config = dataclasses.replace(config, source=source)
+    files = find_files(config)
     if files.fingerprint != exec_properties["input_fingerprint"]:
         raise BeamfleetError(
             f"{', '.join(config.source.paths)}: files changed while the node started; run again"
@@ -54,13 +59,29 @@ def _files_that_the_driver_saw(config: IngestConfig, exec_properties: dict[str, 
     return files
 
 
-def _record(counts: IngestCounts, examples: types.Artifact) -> None:
+def _absent(source: Source, files: InputFiles) -> list[str]:
+    """What a window asked for and was not there."""
+    if not files.spans:
+        return []
+    wanted = range(files.spans[-1] - source.window + 1, files.spans[-1] + 1)
+    missing = [str(span) for span in wanted if span not in files.spans]
+    read = ", ".join(map(str, files.spans))
+    return [f"spans {read} were read; there is no span {', '.join(missing)}"] if missing else []
+
+
+def _record_nothing(examples: types.Artifact) -> None:
+    examples.split_names = artifact_utils.encode_split_names([])
+    examples.set_string_custom_property("payload_format", _PAYLOAD_FORMAT["parquet"])
+    examples.set_string_custom_property("skipped", "there is no earlier span")
+
+
+def _record(counts: IngestCounts, examples: types.Artifact, absent: list[str]) -> None:
     examples.set_int_custom_property("rows_in", counts.rows_in)
     examples.set_int_custom_property("rows_rejected", counts.rows_rejected)
     examples.set_int_custom_property("rows_gap", counts.rows_gap)
     if counts.rows_eval_in_train is not None:
         examples.set_int_custom_property("rows_eval_in_train", counts.rows_eval_in_train)
-    if counts.notes:
-        examples.set_string_custom_property("notes", "\n".join(counts.notes))
+    if notes := [*absent, *counts.notes]:
+        examples.set_string_custom_property("notes", "\n".join(notes))
     for split, rows in counts.splits.items():
         examples.set_int_custom_property(f"rows_{split}", rows)

@@ -11,7 +11,7 @@ from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from components.errors import BeamfleetError
-from components.example_gen.source import GivenSplit, IngestConfig
+from components.example_gen.source import SPAN, VERSION, GivenSplit, IngestConfig, Source
 from components.files import is_remote
 
 _SUFFIXES = {
@@ -29,8 +29,8 @@ class InputFiles:
     """Files of the source, in name order."""
     evaluation: tuple[str, ...]
     """Files of the `eval` split, if it has its own."""
-    span: int | None
-    """Span that `{SPAN}` stood for."""
+    spans: tuple[int, ...]
+    """Spans that `{SPAN}` stood for, oldest first; () without one."""
     fingerprint: str
     """SHA-256 over names, sizes and times of change; of local files also over their inodes, since
     programs may set the other time back, as `cp -p` does."""
@@ -44,10 +44,17 @@ def find_files(config: IngestConfig) -> InputFiles:
         are those to train on.
     """
     given = config.splits.eval_paths if isinstance(config.splits, GivenSplit) else ()
-    span, digits = _choose_span(config.source.paths, config.source.span)
+    spans = _choose_spans(config.source)
     suffixes = _SUFFIXES[type(config.source).__name__]
-    main = [m for p in config.source.paths for m in _list(p.replace("{SPAN}", digits), suffixes)]
-    evaluation = [m for p in given for m in _list(p.replace("{SPAN}", digits), suffixes)]
+    main, evaluation = (
+        [
+            metadata
+            for digits in spans.values()
+            for path in paths
+            for metadata in _list(_newest_version(path.replace(SPAN, digits)), suffixes)
+        ]
+        for paths in (config.source.paths, given)
+    )
     _check_apart(main, evaluation)
     lines = [
         f"{split} {m.path} {_state(m)}"
@@ -57,7 +64,7 @@ def find_files(config: IngestConfig) -> InputFiles:
     return InputFiles(
         main=tuple(m.path for m in main),
         evaluation=tuple(m.path for m in evaluation),
-        span=span,
+        spans=tuple(number for number in spans if number is not None),
         fingerprint=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
     )
 
@@ -101,24 +108,49 @@ def _is_copy(one: FileMetadata, other: FileMetadata) -> bool:
     return filecmp.cmp(one.path, other.path, shallow=False)
 
 
-def _choose_span(paths: Sequence[str], wanted: int | None) -> tuple[int | None, str]:
-    """Returns the span and the digits that stand for it in the paths (`7` may be `007`)."""
-    patterns = [path for path in paths if "{SPAN}" in path]
+def _choose_spans(source: Source) -> dict[int | None, str]:
+    """Spans and the digits that stand for them in the paths (`7` may be `007`), oldest first.
+
+    Empty where `source.back` leads before the first one.
+
+    Raises:
+      BeamfleetError: the span that was asked for, or any, is not there.
+    """
+    patterns = [path for path in source.paths if SPAN in path]
     if not patterns:
-        return None, ""
+        return {None: ""}
     digits: dict[int, str] = {}
     for pattern in patterns:
-        expression = re.escape(pattern).replace(r"\{SPAN\}", "([0-9]+)", 1)
-        expression = expression.replace(r"\{SPAN\}", "[0-9]+").replace(r"\*", "[^/]*")
-        for metadata in _match(pattern.replace("{SPAN}", "*")):
-            found = re.match(expression.replace(r"\?", "[^/]") + "(/|$)", metadata.path)
-            if found:
-                digits[int(found[1])] = found[1]
-    span = max(digits, default=None) if wanted is None else wanted
-    if span is None or span not in digits:
+        digits |= _numbers(pattern.replace(VERSION, "*"), SPAN)
+    newest = max(digits, default=None) if source.span is None else source.span
+    if newest is None or newest not in digits:
         there = f"there are spans {sorted(digits)}" if digits else "there is no span at all"
-        raise BeamfleetError(f"span {span if span is not None else ''} of {patterns}: {there}")
-    return span, digits[span]
+        raise BeamfleetError(f"span {newest if newest is not None else ''} of {patterns}: {there}")
+    older = sorted((n for n in digits if n <= newest), reverse=True)[source.back :]
+    return {n: digits[n] for n in sorted(older) if older[0] - source.window < n}
+
+
+def _newest_version(path: str) -> str:
+    """The path with its highest version.
+
+    Raises:
+      BeamfleetError: there is none.
+    """
+    if VERSION not in path:
+        return path
+    versions = _numbers(path, VERSION)
+    if not versions:
+        raise BeamfleetError(f"{path}: there is no version at all")
+    return path.replace(VERSION, versions[max(versions)])
+
+
+def _numbers(pattern: str, name: str) -> dict[int, str]:
+    """Numbers that stand where the name stands, with their digits."""
+    expression = re.escape(pattern).replace(re.escape(name), "([0-9]+)", 1)
+    expression = expression.replace(re.escape(name), "[0-9]+").replace(r"\*", "[^/]*")
+    expression = expression.replace(r"\?", "[^/]") + "(/|$)"
+    found = (re.match(expression, m.path) for m in _match(pattern.replace(name, "*")))
+    return {int(match[1]): match[1] for match in found if match}
 
 
 def _list(path: str, suffixes: Sequence[str]) -> list[FileMetadata]:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+SPAN, VERSION = "{SPAN}", "{VERSION}"
+"""In paths: a number that grows with time, and the number of the attempt at it."""
 COLUMN_TYPES = ("string", "int64", "double")
 PAYLOADS = ("parquet", "tf_example")
 
@@ -19,7 +21,8 @@ class CsvSource:
     """
 
     paths: tuple[str, ...]
-    """Files, folders or glob patterns; may hold `{SPAN}`, see `span`."""
+    """Files, folders or glob patterns; may hold `{SPAN}`, see `span`, and `{VERSION}`, of which
+    the highest is read."""
     columns: tuple[str, ...] = ()
     """Column names of files without a header; empty: each file's first row names its columns."""
     types: tuple[tuple[str, str], ...] = ()
@@ -30,10 +33,15 @@ class CsvSource:
     """Words that mean "missing", quoted or not."""
     delimiter: str = ","
     span: int | None = None
-    """Span to read where a path holds `{SPAN}`; None: the newest."""
+    """Newest span to read where a path holds `{SPAN}`; None: the newest that is there."""
+    window: int = 1
+    """How many numbers back from it are read together; those that are not there are noted."""
+    back: int = 0
+    """1: the newest span before that one, and so on; nothing at all is read where there is none."""
 
     def __post_init__(self) -> None:
         _check_paths(self.paths)
+        _check_spans(self.paths, self.window, self.back)
         _check_types(self.types)
         _check_unique("columns", self.columns)
         unknown = {name for name, _ in self.types} - set(self.columns)
@@ -48,14 +56,20 @@ class ParquetSource:
     """Parquet files of plain columns, or of list columns with at most one value a row."""
 
     paths: tuple[str, ...]
-    """Files, folders or glob patterns; may hold `{SPAN}`, see `span`."""
+    """Files, folders or glob patterns; may hold `{SPAN}`, see `span`, and `{VERSION}`, of which
+    the highest is read."""
     types: tuple[tuple[str, str], ...] = ()
     """(column, "string" | "int64" | "double") pairs, as in CsvSource."""
     span: int | None = None
-    """Span to read where a path holds `{SPAN}`; None: the newest."""
+    """Newest span to read where a path holds `{SPAN}`; None: the newest that is there."""
+    window: int = 1
+    """How many numbers back from it are read together; those that are not there are noted."""
+    back: int = 0
+    """1: the newest span before that one, and so on; nothing at all is read where there is none."""
 
     def __post_init__(self) -> None:
         _check_paths(self.paths)
+        _check_spans(self.paths, self.window, self.back)
         _check_types(self.types)
 
 
@@ -64,14 +78,20 @@ class TFRecordSource:
     """TFRecord files (plain or gzipped) of tf.Example with at most one value a feature."""
 
     paths: tuple[str, ...]
-    """Files, folders or glob patterns; may hold `{SPAN}`, see `span`."""
+    """Files, folders or glob patterns; may hold `{SPAN}`, see `span`, and `{VERSION}`, of which
+    the highest is read."""
     types: tuple[tuple[str, str], ...] = ()
     """(column, "string" | "int64" | "double") pairs, as in CsvSource."""
     span: int | None = None
-    """Span to read where a path holds `{SPAN}`; None: the newest."""
+    """Newest span to read where a path holds `{SPAN}`; None: the newest that is there."""
+    window: int = 1
+    """How many numbers back from it are read together; those that are not there are noted."""
+    back: int = 0
+    """1: the newest span before that one, and so on; nothing at all is read where there is none."""
 
     def __post_init__(self) -> None:
         _check_paths(self.paths)
+        _check_spans(self.paths, self.window, self.back)
         _check_types(self.types)
 
 
@@ -195,6 +215,13 @@ def _tupled(value: Any) -> Any:
 def _check_paths(paths: object) -> None:
     if not isinstance(paths, tuple) or not paths or not all(paths):
         raise ValueError(f"paths must be a tuple of files, folders or patterns, got {paths!r}")
+
+
+def _check_spans(paths: tuple[str, ...], window: int, back: int) -> None:
+    if window < 1 or back < 0:
+        raise ValueError(f"window must be >= 1 and back >= 0, got {window} and {back}")
+    if (window, back) != (1, 0) and not any(SPAN in path for path in paths):
+        raise ValueError(f"a window of spans needs {SPAN} in a path, such as day-{SPAN}")
 
 
 def _check_types(types: tuple[tuple[str, str], ...]) -> None:

@@ -9,8 +9,8 @@ from components.example_gen.schema_types import types_of_schema
 from components.example_gen.source import CsvSource, GivenSplit, IngestConfig
 
 
-def find(*paths: Path | str, span: int | None = None) -> InputFiles:
-    return find_files(IngestConfig(CsvSource(tuple(map(str, paths)), span=span)))
+def find(*paths: Path | str, **options: int) -> InputFiles:
+    return find_files(IngestConfig(CsvSource(tuple(map(str, paths)), **options)))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pattern", ["span-{SPAN}", "span-{SPAN}/rows.csv", "span-{SPAN}/*"])
 def test_the_newest_span_counts_by_number(spans: Path, pattern: str) -> None:
     found = find(spans / pattern)
-    assert (found.span, found.main) == (10, (str(spans / "span-010/rows.csv"),))
+    assert (found.spans, found.main) == ((10,), (str(spans / "span-010/rows.csv"),))
     assert find(spans / pattern, span=2).main == (str(spans / "span-2/rows.csv"),)
 
 
@@ -54,6 +54,52 @@ def test_an_unknown_span_names_those_that_there_are(spans: Path) -> None:
         find(spans / "span-{SPAN}", span=3)
     with pytest.raises(BeamfleetError, match="no span at all"):
         find(spans / "day-{SPAN}")
+
+
+def test_a_window_takes_the_numbers_before_the_newest(tmp_path: Path) -> None:
+    for number in (1, 2, 3, 5):
+        (tmp_path / f"span-{number}").mkdir()
+        (tmp_path / f"span-{number}" / "rows.csv").write_text("a\n1\n")
+    pattern = tmp_path / "span-{SPAN}" / "*.csv"
+    assert find(pattern, window=2).spans == (5,)  # there is no span 4
+    assert find(pattern, window=3).spans == (3, 5)
+    found = find(pattern, span=3, window=2)
+    assert (found.spans, len(found.main)) == ((2, 3), 2)
+    assert find(pattern, span=3, window=9).spans == (1, 2, 3)
+    assert find(pattern, span=3, window=2).fingerprint != find(pattern, span=3).fingerprint
+
+
+def test_the_span_before_is_one_that_is_there(tmp_path: Path) -> None:
+    for number in (1, 4, 7):
+        (tmp_path / f"span-{number}").mkdir()
+        (tmp_path / f"span-{number}" / "rows.csv").write_text("a\n1\n")
+    pattern = tmp_path / "span-{SPAN}"
+    assert find(pattern, back=1).spans == (4,)
+    assert find(pattern, span=4, back=1).spans == (1,)
+    assert find(pattern, back=1, window=4).spans == (1, 4)
+    nothing = find(pattern, span=1, back=1)
+    assert (nothing.spans, nothing.main) == ((), ())
+
+
+def test_of_each_span_the_highest_version_is_read(tmp_path: Path) -> None:
+    for name in ("span-1/v2", "span-1/v10", "span-2/v1"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "rows.csv").write_text("a\n1\n")
+    pattern = tmp_path / "span-{SPAN}" / "v{VERSION}"
+    versions = [str(tmp_path / f"{name}/rows.csv") for name in ("span-1/v10", "span-2/v1")]
+    assert list(find(pattern, window=2).main) == versions
+    (tmp_path / "span-3").mkdir()
+    (tmp_path / "span-3" / "note.txt").write_text("x")
+    assert find(pattern, window=1).spans == (2,)
+    with pytest.raises(BeamfleetError, match="there is no version at all"):
+        find(tmp_path / "span-1" / "w{VERSION}")
+
+
+def test_a_window_needs_spans() -> None:
+    with pytest.raises(ValueError, match=r"a window of spans needs \{SPAN\} in a path"):
+        CsvSource(("data/day-1",), window=2)
+    with pytest.raises(ValueError, match="window must be >= 1"):
+        CsvSource(("data/day-{SPAN}",), window=0)
 
 
 def test_the_fingerprint_follows_content_time_and_role(tmp_path: Path) -> None:
