@@ -1,5 +1,8 @@
 """ExampleValidator: statistics that do not fit the schema stop the run, or warn."""
 
+import json
+from collections.abc import Mapping
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
@@ -11,10 +14,20 @@ from components.example_validator.executor import Executor
 class ExampleValidatorSpec(ComponentSpec):
     """Inputs, output and parameter of ExampleValidator."""
 
-    PARAMETERS = {"on_anomaly": ExecutionParameter(type=str)}
+    PARAMETERS = {
+        "on_anomaly": ExecutionParameter(type=str),
+        "drift": ExecutionParameter(type=str),
+        "skew": ExecutionParameter(type=str),
+    }
     INPUTS = {
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
+        "previous_statistics": ChannelParameter(
+            type=standard_artifacts.ExampleStatistics, optional=True
+        ),
+        "serving_statistics": ChannelParameter(
+            type=standard_artifacts.ExampleStatistics, optional=True
+        ),
     }
     OUTPUTS = {"anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
     TYPE_ANNOTATION = Process
@@ -23,8 +36,9 @@ class ExampleValidatorSpec(ComponentSpec):
 class ExampleValidator(base_component.BaseComponent):
     """Writes the same files as the stock ExampleValidator, and acts on what it finds.
 
-    The custom property `anomalies` counts them. A node that stops leaves its files where its
-    error says, but TFX publishes no artifact of a failed node.
+    The custom property `anomalies` counts them, `distances` has by split and column how far the
+    rows are from those of the span before and from those to predict. A node that stops leaves its
+    files where its error says, but TFX publishes no artifact of a failed node.
 
     Example:
         validator = ExampleValidator(
@@ -42,6 +56,11 @@ class ExampleValidator(base_component.BaseComponent):
         statistics: channel.BaseChannel,
         schema: channel.BaseChannel,
         on_anomaly: str = "stop",
+        *,
+        drift: Mapping[str, float] | None = None,
+        skew: Mapping[str, float] | None = None,
+        previous_statistics: channel.BaseChannel | None = None,
+        serving_statistics: channel.BaseChannel | None = None,
     ) -> None:
         """Makes the node.
 
@@ -49,6 +68,10 @@ class ExampleValidator(base_component.BaseComponent):
           statistics: ExampleStatistics of the rows.
           schema: Schema to hold them against.
           on_anomaly: "stop" fails the node, "warn" logs and counts.
+          drift: Column -> largest distance from `previous_statistics`; see `with_comparators`.
+          skew: Column -> largest distance from `serving_statistics`.
+          previous_statistics: ExampleStatistics of the span before; without a split: there is none.
+          serving_statistics: ExampleStatistics of rows to predict.
 
         Raises:
           ValueError: on_anomaly is neither.
@@ -59,6 +82,10 @@ class ExampleValidator(base_component.BaseComponent):
             statistics=statistics,
             schema=schema,
             on_anomaly=on_anomaly,
+            drift=json.dumps(dict(drift or {}), sort_keys=True),
+            skew=json.dumps(dict(skew or {}), sort_keys=True),
+            previous_statistics=previous_statistics,
+            serving_statistics=serving_statistics,
             anomalies=channel.Channel(type=standard_artifacts.ExampleAnomalies),
         )
         super().__init__(spec=spec)

@@ -1,8 +1,10 @@
 """Validates statistics against a schema."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from components.errors import BeamfleetError
 from components.files import write_whole
 
 if TYPE_CHECKING:
@@ -27,19 +29,81 @@ class Anomaly:
         return f"{place}: {self.description}"
 
 
-def validate_split(statistics_file: str, schema: "Schema", folder: str) -> "Anomalies":
+@dataclass(frozen=True)
+class SplitStatistics:
+    """Files of statistics (`FeatureStats.pb`) of one split, and of what it is compared with."""
+
+    path: str
+    previous: str = ""
+    """Of the span before; empty: there is none."""
+    serving: str = ""
+    """Of the rows to predict; empty: there are none."""
+
+
+def with_comparators(
+    schema: "Schema", drift: Mapping[str, float], skew: Mapping[str, float]
+) -> "Schema":
+    """A copy of the schema with the largest distances that are allowed.
+
+    Args:
+      schema: of the rows.
+      drift: column -> largest distance from the span before: of words the L-infinity norm, the
+        largest change of a word's share; of numbers the Jensen-Shannon divergence, 0 to 1.
+      skew: column -> largest distance from the rows to predict.
+
+    Raises:
+      BeamfleetError: a column is not in the schema.
+    Source: TFDV, "Checking data skew and drift".
+    """
+    copied = type(schema)()
+    copied.CopyFrom(schema)
+    features = {feature.name: feature for feature in copied.feature}
+    for what, thresholds in (("drift", drift), ("skew", skew)):
+        for column, largest in thresholds.items():
+            if column not in features:
+                raise BeamfleetError(
+                    f"{what} names the column {column!r}; the schema has {sorted(features)}"
+                )
+            feature = features[column]
+            comparator = getattr(feature, f"{what}_comparator")
+            is_word = feature.type == 1  # BYTES
+            kind = comparator.infinity_norm if is_word else comparator.jensen_shannon_divergence
+            kind.threshold = largest
+    return copied
+
+
+def validate_split(statistics: SplitStatistics, schema: "Schema", folder: str) -> "Anomalies":
     """Returns the anomalies of one split and writes them where TFDV looks for them.
 
     Args:
-      statistics_file: path of a `FeatureStats.pb`.
+      statistics: of the split.
       schema: what the split should look like.
       folder: `Split-<name>` of the ExampleAnomalies artifact.
     """
     import tensorflow_data_validation as tfdv
 
-    anomalies = tfdv.validate_statistics(tfdv.load_stats_binary(statistics_file), schema)
+    def loaded(path: str) -> Any:
+        return tfdv.load_stats_binary(path) if path else None
+
+    anomalies = tfdv.validate_statistics(
+        loaded(statistics.path),
+        schema,
+        previous_statistics=loaded(statistics.previous),
+        serving_statistics=loaded(statistics.serving),
+    )
     write_whole(f"{folder}/{ANOMALIES_FILE}", anomalies.SerializeToString())
     return anomalies
+
+
+def distances(anomalies: "Anomalies") -> dict[str, dict[str, float]]:
+    """Column -> {"drift": distance from the span before, "skew": from the rows to predict}."""
+    found: dict[str, dict[str, float]] = {}
+    for one in anomalies.drift_skew_info:
+        measured = {"drift": one.drift_measurements, "skew": one.skew_measurements}
+        for what, values in measured.items():
+            for value in values:
+                found.setdefault(one.path.step[0], {})[what] = value.value
+    return found
 
 
 def list_anomalies(split: str, anomalies: "Anomalies") -> list[Anomaly]:
