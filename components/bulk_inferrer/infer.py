@@ -1,4 +1,4 @@
-"""Predicts the rows of examples with a store of entity models.
+"""Predicts the rows of examples with a store of entity models, or with one SavedModel.
 
     <uri>/predictions/part-*.parquet    chosen input columns, prediction, probabilities,
                                         model_version, fallback; sorted by entity in each file
@@ -36,8 +36,8 @@ from components.bulk_inferrer.results import (
     predictions,
 )
 from components.entity_models.handler import PredictTable
+from components.entity_models.open import Models, open_models
 from components.entity_models.predict import predict
-from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit, split_files
 from components.files import move_into_place, write_json, write_parquet
@@ -85,7 +85,7 @@ def infer(
       BeamfleetError: a column is missing or of another type, the models or a file are broken, more
         than `config.max_failed_share` of the rows failed, or the counts do not agree.
     """
-    models = EntityModels(model.uri)
+    models = open_models(model.uri)
     layout = _layout(models, model, config)
     nothing = [_check(models, s, config, layout) for s in splits if s.payload == PARQUET]
     write.clear(uri)
@@ -111,7 +111,7 @@ def infer(
     return summary
 
 
-def _layout(models: EntityModels, model: ServedModel, config: InferenceConfig) -> Layout:
+def _layout(models: Models, model: ServedModel, config: InferenceConfig) -> Layout:
     private = config.private_columns
     return Layout(
         columns=config.results(models.spec),
@@ -123,7 +123,7 @@ def _layout(models: EntityModels, model: ServedModel, config: InferenceConfig) -
 
 
 def _check(
-    models: EntityModels, split: ExamplesSplit, config: InferenceConfig, layout: Layout
+    models: Models, split: ExamplesSplit, config: InferenceConfig, layout: Layout
 ) -> pa.Table:
     """Checks columns and types at once, not in a worker; gives a result without rows."""
     table = empty_table(split)

@@ -15,6 +15,7 @@ from components.bulk_inferrer.read import FILE, PLACE
 PREDICTIONS, DEAD_LETTERS = "predictions", "dead_letters"
 REDACTED = "[redacted]"
 _ENTITY = "beamfleet:entity"
+_BLOCK_ROWS = 65_536
 
 DEAD_LETTER_SCHEMA = pa.schema(
     [
@@ -52,7 +53,7 @@ def part(
     table, predicted = pair
     place = table.schema.get_field_index(FILE)
     table = table.set_column(place, FILE, table.column(FILE).cast(pa.string()))
-    numbers = _shard_numbers(predicted.column("entity"), shards)
+    numbers = _shard_numbers(table, predicted.column("entity"), shards)
     failed = pc.is_valid(predicted.column("error")).to_numpy(zero_copy_only=False)
     for shard in np.unique(numbers).tolist():
         for kind, chosen in ((PREDICTIONS, ~failed), (DEAD_LETTERS, failed)):
@@ -119,9 +120,14 @@ def _to_bytes(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def _shard_numbers(entities: pa.ChunkedArray, shards: int) -> np.ndarray[Any, Any]:
+def _shard_numbers(table: pa.Table, entities: pa.ChunkedArray, shards: int) -> np.ndarray[Any, Any]:
     keys = pc.fill_null(entities, "").to_pandas()
-    return pd.util.hash_array(keys.to_numpy(dtype=object)) % shards
+    if not (keys == "").all():
+        return np.asarray(pd.util.hash_array(keys.to_numpy(dtype=object)) % shards)
+    # One model for all rows: neighbours stay together.
+    files = pc.fill_null(table.column(FILE), "").to_pandas().to_numpy(dtype=object)
+    blocks = table.column(PLACE).to_numpy() // _BLOCK_ROWS
+    return np.asarray((pd.util.hash_array(files) + blocks.astype(np.uint64)) % shards)
 
 
 def _without_private(reason: str, row: dict[str, Any], private: tuple[str, ...]) -> str:

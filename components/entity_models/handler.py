@@ -10,12 +10,12 @@ import pyarrow as pa
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 
 from components.entity_models.key import entity_keys
+from components.entity_models.open import Models, open_models
 from components.entity_models.predict import predict
-from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
 
 
-class EntityModelHandler(ModelHandler[pa.Table, PredictionResult, EntityModels]):
+class EntityModelHandler(ModelHandler[pa.Table, PredictionResult, Models]):
     """Predicts tables of many rows, whatever their entities.
 
     The keys are data: nothing has to be declared before the pipeline runs.
@@ -27,13 +27,13 @@ class EntityModelHandler(ModelHandler[pa.Table, PredictionResult, EntityModels])
         self._uri = uri
         self._only = only
 
-    def load_model(self) -> EntityModels:
-        return EntityModels(self._uri)
+    def load_model(self) -> Models:
+        return open_models(self._uri)
 
     def run_inference(
         self,
         batch: Sequence[pa.Table],
-        model: EntityModels,
+        model: Models,
         inference_args: Mapping[str, Any] | None = None,
     ) -> Iterator[PredictionResult]:
         """Gives one prediction table for each input table.
@@ -68,7 +68,8 @@ class PredictTable(beam.PTransform):
 
         Args:
           uri: folder of the store.
-          entity_columns: `spec.entity_columns` of the store.
+          entity_columns: `spec.entity_columns` of the store; without any the rows stay where
+            they are.
           shards: groups by hash of the entity; one group is in memory at a time.
           max_rows: a larger group is predicted in several tables.
         """
@@ -80,10 +81,11 @@ class PredictTable(beam.PTransform):
 
     def expand(self, tables: beam.PCollection) -> beam.PCollection:
         pairs = (
-            tables
-            | "SplitByEntity" >> beam.FlatMap(_split, self._entity_columns, self._shards)
-            | "GroupByShard" >> beam.GroupByKey()
-            | "JoinShard" >> beam.FlatMap(_join, self._max_rows)
+            (
+                self._meet(tables)
+                if self._entity_columns
+                else tables | "AsTables" >> beam.Map(_table)
+            )
             | "RunInference" >> RunInference(EntityModelHandler(self._uri))
             | "PairUp" >> beam.Map(lambda result: (result.example, result.inference))
         )
@@ -94,13 +96,24 @@ class PredictTable(beam.PTransform):
         _ = counts | "SumCounts" >> beam.CombineGlobally(sum) | "CheckCounts" >> beam.Map(_balance)
         return pairs
 
+    def _meet(self, tables: beam.PCollection) -> beam.PCollection:
+        return (
+            tables
+            | "SplitByEntity" >> beam.FlatMap(_split, self._entity_columns, self._shards)
+            | "GroupByShard" >> beam.GroupByKey()
+            | "JoinShard" >> beam.FlatMap(_join, self._max_rows)
+        )
+
+
+def _table(table: pa.Table | pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
+
 
 def _split(
     table: pa.Table | pa.RecordBatch, entity_columns: Sequence[str], shards: int
 ) -> Iterator[tuple[int, bytes]]:
     """Cuts a table into one piece for each shard of the entity's hash."""
-    if isinstance(table, pa.RecordBatch):
-        table = pa.Table.from_batches([table])
+    table = _table(table)
     keys = entity_keys(table, entity_columns).dictionary_encode()
     hashes = pd.util.hash_array(keys.dictionary.to_numpy(zero_copy_only=False)) % shards
     by_code = np.append(hashes, 0)  # rows without a key go to shard 0

@@ -19,16 +19,18 @@ def entity_keys(table: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> pa.
 
     Returns:
       (rows,) string array: the value as text for one column, a JSON array of texts for several;
-      null where any part is missing or an empty text.
+      null where any part is missing or an empty text. Without columns all rows have the key "".
 
     Raises:
       BeamfleetError: the table lacks a column.
     """
     missing = [name for name in columns if name not in table.schema.names]
-    if missing or not columns:
+    if missing:
         raise BeamfleetError(
             f"entity columns {list(columns)} expected, the table has {table.schema.names}"
         )
+    if not columns:
+        return pa.repeat(pa.scalar("", pa.string()), table.num_rows)
     texts = [_texts(table.column(name)) for name in columns]
     if len(texts) == 1:
         return texts[0]

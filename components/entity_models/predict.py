@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from components.entity_models.frame import to_frame
 from components.entity_models.key import entity_keys
+from components.entity_models.open import Models
 from components.entity_models.results import Results, predict_group
-from components.entity_models.store import EntityModels
 
 _FALLBACK = "fallback"
 
 
-def predict(models: EntityModels, table: pa.Table, *, only: str | None = None) -> pa.Table:
+def predict(models: Models, table: pa.Table, *, only: str | None = None) -> pa.Table:
     """Predicts each row with the model of its entity, in one call an entity.
 
     Args:
@@ -68,7 +68,7 @@ def _groups(
 
 
 def _predict_fallback(
-    models: EntityModels,
+    models: Models,
     results: Results,
     frame: pd.DataFrame,
     order: np.ndarray[Any, Any],

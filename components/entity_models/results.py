@@ -13,6 +13,7 @@ _MOST_PROBABLE = frozenset(
     {f"sklearn.tree._classes.{name}TreeClassifier" for name in ("Decision", "Extra")}
     | {f"sklearn.ensemble._forest.{name}Classifier" for name in ("RandomForest", "ExtraTrees")}
     | {"lightgbm.sklearn.LGBMClassifier", "components.entity_models.prepared.PreparedModel"}
+    | {"components.saved_model.model.LoadedModel"}
 )
 RESULT_COLUMNS = ("entity", "prediction", "probabilities", "fallback", "error")
 

@@ -22,7 +22,7 @@ class ModelSpec:
     """
 
     entity_columns: tuple[str, ...]
-    """Columns whose values together are the entity key."""
+    """Columns whose values together are the entity key; (): one model predicts all rows."""
     label: str
     """Column that the models predict."""
     task: str
@@ -37,8 +37,8 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise BeamfleetError(f"task must be one of {TASKS}, got {self.task!r}")
-        if not self.entity_columns or not self.features:
-            raise BeamfleetError("a model spec needs at least one entity column and one feature")
+        if not self.features:
+            raise BeamfleetError("a model spec needs at least one feature")
         names = [name for name, _ in self.features]
         strange = [n for n in (*self.entity_columns, self.label, *names) if not isinstance(n, str)]
         if strange:

@@ -96,6 +96,20 @@ class EntityModels:
             return None
         return self._entry_at(row)
 
+    @property
+    def frameworks(self) -> frozenset[str]:
+        """Names of the libraries that the models need."""
+        return frozenset(self._index.column("framework").to_pylist())
+
+    def check(self) -> None:
+        """Reads every model's bytes and compares them with the index; nothing is decoded.
+
+        Raises:
+          BeamfleetError: naming the first entity whose bytes are missing or changed.
+        """
+        for row in self._index.filter(pc.greater(self._index.column("length"), 0)).to_pylist():
+            self.payload(IndexEntry(**row))
+
     def payload(self, entry: IndexEntry) -> bytes:
         """The stored bytes of one model, checked against the index and not decoded.
 

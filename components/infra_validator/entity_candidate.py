@@ -6,12 +6,12 @@ from typing import Any
 import pyarrow as pa
 
 from components.entity_models.key import entity_keys
+from components.entity_models.open import open_models
 from components.entity_models.predict import predict
-from components.entity_models.store import EntityModels
 from components.infra_validator.candidate import Prediction, Sample
 from components.infra_validator.malformed import Malformed, malformed_requests
 from components.infra_validator.sample import sample_rows
-from components.model_server.entities import ServableEntityModels, check_payloads
+from components.model_server.entities import ServableEntityModels
 from components.model_server.entity_tensors import to_request
 
 
@@ -27,12 +27,15 @@ class EntityCandidate:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._models = EntityModels(uri)
-        check_payloads(self._models)
+        self._models = open_models(uri)
+        self._models.check()
 
     def sample(self, batches: Iterable[pa.RecordBatch], count: int) -> Sample:
         rows, unseen = sample_rows(batches, self._models, count)
-        keys = entity_keys(rows, self._models.spec.entity_columns).to_pylist()
+        columns = self._models.spec.entity_columns
+        if not columns:
+            return Sample(rows, [f"row {number}" for number in range(rows.num_rows)])
+        keys = entity_keys(rows, columns).to_pylist()
         return Sample(rows, [f"entity {key!r}" for key in keys], {"unseen": unseen})
 
     def request(self, row: pa.Table) -> dict[str, Any]:
@@ -51,4 +54,7 @@ class EntityCandidate:
         return dict(outputs)
 
     def malformed(self, good: Mapping[str, Any]) -> list[Malformed]:
-        return malformed_requests(good, ServableEntityModels.max_body_bytes)
+        # A feature may be missing; an entity key, which comes first where there is one, may not.
+        has_entity = bool(self._models.spec.entity_columns)
+        limit = ServableEntityModels.max_body_bytes
+        return malformed_requests(good, limit, needs_first=has_entity)

@@ -28,16 +28,19 @@ class Malformed:
             object.__setattr__(self, "headers", JSON)
 
 
-def malformed_requests(good: Mapping[str, Any], max_body_bytes: int) -> list[Malformed]:
+def malformed_requests(
+    good: Mapping[str, Any], max_body_bytes: int, *, needs_first: bool = True
+) -> list[Malformed]:
     """Spoils a request that the server answers, in every way that a client might.
 
     Args:
       good: body of a request of one row.
       max_body_bytes: that the server takes.
+      needs_first: whether a row without a value of the first input has no prediction.
     """
     return [
         *_broken_bodies(max_body_bytes + 1),
-        *_spoiled(good),
+        *_spoiled(good, needs_first),
         *_wrong_envelopes(json.dumps(good).encode()),
     ]
 
@@ -64,7 +67,7 @@ def _chunks(size: int) -> Iterator[bytes]:
         yield b" " * 65_536
 
 
-def _spoiled(good: Mapping[str, Any]) -> list[Malformed]:
+def _spoiled(good: Mapping[str, Any], needs_first: bool) -> list[Malformed]:
     changes: dict[str, dict[str, Any]] = {
         "name of another type": {"name": 7},
         "no datatype": {"datatype": None},
@@ -96,8 +99,10 @@ def _spoiled(good: Mapping[str, Any]) -> list[Malformed]:
         "column given twice": {"inputs": [*inputs, inputs[0]]},
         "unknown output": {"outputs": [{"name": "no such output"}]},
         "id of another type": {"id": [1]},
-        "first input without a value": {"inputs": [{**inputs[0], "data": [None]}, *inputs[1:]]},
     }
+    if needs_first:
+        without = [{**inputs[0], "data": [None]}, *inputs[1:]]
+        more["first input without a value"] = {"inputs": without}
     return cases + [Malformed(c, json.dumps({**good, **m}).encode()) for c, m in more.items()]
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from components.entity_models.key import entity_keys
-from components.entity_models.store import EntityModels
+from components.entity_models.open import Models
 from components.errors import BeamfleetError
 
 _READ_ROWS = 100_000
@@ -15,7 +15,7 @@ _UNSEEN = 10
 
 
 def sample_rows(
-    batches: Iterable[pa.RecordBatch], models: EntityModels, count: int
+    batches: Iterable[pa.RecordBatch], models: Models, count: int
 ) -> tuple[pa.Table, int]:
     """Takes rows of as many entities as possible from the first 100,000 rows of a split.
 
@@ -34,10 +34,11 @@ def sample_rows(
     order = _entities_in_turn(entity_keys(table, spec.entity_columns))
     if not len(order):
         raise BeamfleetError(
-            f"the examples have no rows with {', '.join(spec.entity_columns)} to ask the server "
-            "about; ingest some, or name another split"
+            f"the examples have no rows with {', '.join(columns)} to ask the server about; ingest "
+            "some, or name another split"
         )
-    unseen = min(max(1, count // _UNSEEN), count - 1) if models.fallback_entry else 0
+    has_fallback = bool(spec.entity_columns) and models.fallback() is not None
+    unseen = min(max(1, count // _UNSEEN), count - 1) if has_fallback else 0
     seen = table.take(order[: count - unseen])
     strangers = table.take(order[:unseen])
     for name in spec.entity_columns:

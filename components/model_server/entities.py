@@ -1,4 +1,4 @@
-"""Entity models, as the server serves them."""
+"""Entity models, or one SavedModel for all rows, as the server serves them."""
 
 import importlib
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.entity_models.open import open_models
 from components.entity_models.predict import predict
-from components.entity_models.store import EntityModels, IndexEntry
 from components.imports import heavy_imports
 from components.model_server import metrics
 from components.model_server.entity_tensors import (
@@ -25,6 +25,7 @@ _PACKAGES = {
     "xgboost": ("xgboost",),
     "lightgbm": ("lightgbm",),
     "keras": ("keras",),
+    "tensorflow": ("components.saved_model.model",),
 }
 
 
@@ -40,16 +41,15 @@ class ServableEntityModels:
 
     def __init__(self, uri: str, cache_bytes: int) -> None:
         self.uri = uri
-        self.models = EntityModels(uri, cache_bytes)
+        self.models = open_models(uri, cache_bytes)
 
     @property
     def fingerprint(self) -> str:
         return self.models.fingerprint
 
     def import_frameworks(self) -> None:
-        frameworks = set(self.models.index().column("framework").to_pylist())
         with heavy_imports():
-            for framework in frameworks & set(_PACKAGES):
+            for framework in set(self.models.frameworks) & set(_PACKAGES):
                 for package in _PACKAGES[framework]:
                     importlib.import_module(package)
 
@@ -58,7 +58,7 @@ class ServableEntityModels:
         self.models.fallback()
 
     def check(self, damaged: str) -> None:
-        check_payloads(self.models)
+        self.models.check()
         self.models.own(damaged)
 
     def input_tensors(self) -> list[dict[str, Any]]:
@@ -74,17 +74,6 @@ class ServableEntityModels:
         check_rows(result.column("error").to_pylist())
         _count(result)
         return [t for t in to_outputs(result, self.models.spec) if t["name"] in outputs]
-
-
-def check_payloads(models: EntityModels) -> None:
-    """Reads every model's bytes and compares them with the index; nothing is decoded.
-
-    Raises:
-      BeamfleetError: naming the first entity whose bytes are missing or changed.
-    """
-    index = models.index()
-    for row in index.filter(pc.equal(index.column("status"), "trained")).to_pylist():
-        models.payload(IndexEntry(**row))
 
 
 def _count(result: pa.Table) -> None:

@@ -9,6 +9,7 @@ from components.errors import BeamfleetError
 from components.files import exists
 from components.model_server.servable import Servable, is_ensemble, opener
 from components.pusher.versions import PushedVersions
+from components.saved_model.layout import find_saved_model
 
 LOG = logging.getLogger("beamfleet.server")
 _RETRY_S = 30.0
@@ -145,11 +146,11 @@ def _is_lone(uri: str) -> bool:
     Raises:
       BeamfleetError: neither does.
     """
-    lone = is_ensemble(uri) or exists(f"{uri}/manifest.json")
+    lone = is_ensemble(uri) or exists(f"{uri}/manifest.json") or bool(find_saved_model(uri))
     if not lone and not exists(f"{uri}/CURRENT"):
         raise BeamfleetError(
             f"{uri} is neither a pushed directory (it has no CURRENT) nor an entity-models store "
-            "(no manifest.json) nor an ensemble (no ensemble.json); push a model there first, or "
-            "correct the path"
+            "(no manifest.json) nor an ensemble (no ensemble.json) nor a SavedModel (no "
+            "saved_model.pb); push a model there first, or correct the path"
         )
     return lone

@@ -1,4 +1,4 @@
-"""What can be pushed: entity models, and ensembles."""
+"""What can be pushed: entity models, SavedModels, and ensembles."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 from components.errors import BeamfleetError
 from components.files import exists
+from components.saved_model.layout import find_saved_model
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class PushedStore:
 
     uri: str
     kind: str
-    """`entity models` or `an ensemble`."""
+    """`entity models`, `a SavedModel` or `an ensemble`."""
     fingerprint: str
     """SHA-256 by which all of its content is known."""
     interface: Mapping[str, Any]
@@ -34,8 +35,9 @@ def open_store(uri: str) -> PushedStore:
     """Opens a store on any Beam filesystem; a file in it says of which kind it is.
 
     Raises:
-      BeamfleetError: it is of neither kind or of both, or it is broken.
+      BeamfleetError: it is of no kind or of several, or it is broken.
     """
+    uri = find_saved_model(uri) or uri
     there = [name for name in _KINDS if exists(f"{uri}/{name}")]
     if len(there) != 1:
         raise BeamfleetError(
@@ -45,26 +47,22 @@ def open_store(uri: str) -> PushedStore:
     return _KINDS[there[0]](uri)
 
 
-def _entity_models(uri: str) -> PushedStore:
-    from components.entity_models.store import EntityModels, IndexEntry
+def _tabular(kind: str) -> Callable[[str], PushedStore]:
+    def opened(uri: str) -> PushedStore:
+        from components.entity_models.open import open_models
 
-    models = EntityModels(uri)
+        models = open_models(uri)
+        return PushedStore(
+            uri=models.uri,
+            kind=kind,
+            fingerprint=models.fingerprint,
+            interface=models.spec.to_dict(),
+            interface_fingerprint=models.spec.fingerprint(),
+            counts=models.counts,
+            check=models.check,
+        )
 
-    def check() -> None:
-        for row in models.index().to_pylist():
-            if row["length"]:
-                models.payload(IndexEntry(**row))
-
-    spec = models.spec
-    return PushedStore(
-        uri=models.uri,
-        kind="entity models",
-        fingerprint=models.fingerprint,
-        interface=spec.to_dict(),
-        interface_fingerprint=spec.fingerprint(),
-        counts=models.counts,
-        check=check,
-    )
+    return opened
 
 
 def _ensemble(uri: str) -> PushedStore:
@@ -83,6 +81,7 @@ def _ensemble(uri: str) -> PushedStore:
 
 
 _KINDS: Mapping[str, Callable[[str], PushedStore]] = {
-    "manifest.json": _entity_models,
+    "manifest.json": _tabular("entity models"),
+    "saved_model.pb": _tabular("a SavedModel"),
     "ensemble.json": _ensemble,
 }

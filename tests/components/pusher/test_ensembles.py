@@ -117,7 +117,7 @@ def test_a_damaged_ensemble_is_not_pushed(pushed, bundles, name, content, messag
 
 def test_an_unfinished_ensemble_is_not_pushed(pushed, bundles):
     Path(bundles[0], "ensemble.json").unlink()
-    with pytest.raises(BeamfleetError, match=r"neither manifest.json nor ensemble.json"):
+    with pytest.raises(BeamfleetError, match=r"neither manifest.json nor saved_model.pb nor"):
         push(pushed, bundles[0])
 
 

@@ -1,0 +1,1 @@
+"""A TensorFlow SavedModel as a model like the others: described, checked, loaded, predicted."""
