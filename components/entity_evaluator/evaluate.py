@@ -21,6 +21,7 @@ from components.entity_evaluator.contest import Contest, compare
 from components.entity_evaluator.gate import Overall, objections
 from components.entity_evaluator.metrics import Groups, Outcomes
 from components.entity_evaluator.predictions import Pass, PredictScores, WriteScores
+from components.entity_evaluator.result import EvaluationResult
 from components.entity_evaluator.scores import EvaluatedRows, ScoreColumns, read_scores
 from components.entity_evaluator.slices import AnalyzeSlices
 from components.entity_evaluator.tables import entity_table, fairness_table, metrics_json
@@ -48,26 +49,6 @@ class EvaluationTask:
     """Folder of the composed entity models, new or empty."""
     expected_rows: int | None = None
     """Rows that the split is known to have."""
-
-
-@dataclass(frozen=True)
-class EvaluationResult:
-    """The verdict on the new version."""
-
-    objections: list[str]
-    """Why it may not be pushed; empty: it is blessed."""
-    unchanged: bool
-    """The new version holds exactly the models that are pushed."""
-    counts: Mapping[str, int]
-    """entities_blessed, _kept, _fallback, _refused; rows_in, rows_evaluated, rows_failed ..."""
-    overall: Mapping[str, Mapping[str, float | None]]
-    """Metrics by model (composed, pushed, fallback, majority); None where undefined."""
-    notes: list[str]
-    """What a reader should know beside the verdict."""
-
-    @property
-    def blessed(self) -> bool:
-        return not self.objections
 
 
 def evaluate(

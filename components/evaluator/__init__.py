@@ -1,0 +1,1 @@
+"""May this one model be pushed?"""

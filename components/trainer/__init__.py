@@ -1,0 +1,1 @@
+"""Trains one TensorFlow model with the user's `run_fn`."""

@@ -1,0 +1,1 @@
+"""Preprocesses examples with TensorFlow Transform."""

@@ -1,0 +1,86 @@
+"""The Trainer as a node: what it makes of a run_fn, and when it makes it again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.types import channel, standard_artifacts
+
+from components.entity_models.open import open_models
+from components.errors import BeamfleetError
+from components.trainer.component import Trainer
+from components.trainer.executor import Executor
+from tests.components.saved_model.models import Formula, save
+
+HERE = __name__
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    hparams = fn_args.custom_config["hparams"]
+    save(Path(fn_args.serving_model_dir), Formula(hparams["weight"]))
+
+
+def lazy_fn(fn_args: FnArgs) -> None:
+    Path(fn_args.serving_model_dir).mkdir(parents=True)
+
+
+def node(function: str = "run_fn", **options: Any) -> Trainer:
+    def of(kind: type) -> Any:
+        return channel.Channel(type=kind)
+
+    return Trainer(
+        examples=of(standard_artifacts.Examples),
+        schema=of(standard_artifacts.Schema),
+        run_fn=f"{HERE}.{function}",
+        label="tipped",
+        **options,
+    )
+
+
+def execute(folder: Path, trainer: Trainer) -> str:
+    examples, schema = standard_artifacts.Examples(), standard_artifacts.Schema()
+    examples.uri, schema.uri = str(folder / "examples"), str(folder / "schema")
+    examples.split_names = '["train", "eval"]'
+    (folder / "schema").mkdir(parents=True)
+    (folder / "schema" / "schema.pbtxt").write_text("")
+    model, model_run = standard_artifacts.Model(), standard_artifacts.ModelRun()
+    model.uri, model_run.uri = str(folder / "model"), str(folder / "run")
+    properties = {k: v for k, v in trainer.exec_properties.items() if v is not None}
+    Executor().Do(
+        {"examples": [examples], "schema": [schema]},
+        {"model": [model], "model_run": [model_run]},
+        properties,
+    )
+    return model.uri
+
+
+def test_the_model_is_described(tmp_path: Path) -> None:
+    uri = execute(tmp_path, node(hparams={"weight": 2.0}, classes=["no", "yes"]))
+    models = open_models(uri)
+    assert (models.spec.label, models.spec.task) == ("tipped", "classification")
+    assert models.spec.classes == ("no", "yes")
+    assert models.uri == f"{uri}/Format-Serving"
+
+
+def test_a_run_fn_that_saves_nothing_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(BeamfleetError, match="run_fn has to save one in"):
+        execute(tmp_path, node("lazy_fn"))
+
+
+def test_other_code_or_hparams_are_another_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    def config(**options: Any) -> str:
+        return str(node(**options).exec_properties["custom_config"])
+
+    assert config() == config()
+    assert config(hparams={"weight": 1}) != config(hparams={"weight": 2})
+    before = config()
+    monkeypatch.setattr("components.trainer.component.code_fingerprint", lambda path: "another")
+    assert config() != before
+
+
+def test_nonsense_is_refused_at_once() -> None:
+    with pytest.raises(BeamfleetError, match="task must be one of"):
+        node(task="ranking")
+    with pytest.raises(BeamfleetError, match="has no function 'gone'"):
+        node("gone")
