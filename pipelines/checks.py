@@ -13,7 +13,7 @@ from components.ensemble.pretrained import pretrained_config
 from components.ensemble.weights import ModelSource
 from components.entity_evaluator.config import LOWER_IS_BETTER, EvaluationConfig
 from components.errors import BeamfleetError
-from components.example_gen.source import PAYLOADS, GivenSplit
+from components.example_gen.source import PAYLOADS, SPAN, GivenSplit
 from components.user_function import load_function
 from pipelines import steps
 from pipelines.steps import Step, method_name
@@ -21,6 +21,7 @@ from pipelines.steps import Step, method_name
 EXAMPLES = "a source of examples"
 IMAGES = "a source of images"
 SCHEMA = "a schema"
+ROW_MODELS = "models of rows"
 
 # What each step needs, and the calls that give it.
 _NEEDS: Mapping[type[Step], tuple[str, ...]] = {
@@ -28,26 +29,33 @@ _NEEDS: Mapping[type[Step], tuple[str, ...]] = {
     steps.InferSchema: ("statistics",),
     steps.ValidateExamples: ("statistics", SCHEMA),
     steps.TrainPerEntity: (EXAMPLES, SCHEMA),
-    steps.Evaluate: ("entity models",),
+    steps.Preprocess: (EXAMPLES, SCHEMA),
+    steps.Train: (SCHEMA, "preprocessed examples"),
+    steps.Evaluate: (ROW_MODELS,),
     steps.InferImages: (IMAGES, "an ensemble"),
     steps.EvaluateCaptions: ("captions",),
     steps.ReportCaptions: ("captions",),
     steps.InfraValidate: ("models",),
     steps.PushTo: ("models",),
-    steps.BulkInfer: ("entity models",),
+    steps.BulkInfer: (ROW_MODELS,),
 }
+_MODELS = (steps.TrainPerEntity, steps.Train, steps.WithEnsemble)
 _GIVEN_BY: Mapping[str, tuple[type[Step], ...]] = {
     EXAMPLES: (steps.ReadExamples, steps.ReadImages, steps.GivenExamples),
     IMAGES: (steps.ReadImages, steps.GivenExamples),
     "statistics": (steps.GenerateStatistics,),
     SCHEMA: (steps.InferSchema, steps.WithSchema),
-    "models": (steps.TrainPerEntity, steps.WithEnsemble),
-    "entity models": (steps.TrainPerEntity,),
+    "preprocessed examples": (steps.Preprocess,),
+    "models": _MODELS,
+    ROW_MODELS: (steps.TrainPerEntity, steps.Train),
     "an ensemble": (steps.WithEnsemble,),
     "captions": (steps.InferImages,),
 }
 _SPLITS: tuple[tuple[type[Step], str], ...] = (
     (steps.TrainPerEntity, "train"),
+    (steps.Preprocess, "train"),
+    (steps.Train, "train"),
+    (steps.Train, "eval"),
     (steps.Evaluate, "eval"),
     (steps.InfraValidate, "eval"),
 )
@@ -55,8 +63,9 @@ _ADVICE = {
     EXAMPLES: ".from_csv(path) (or .from_parquet, .from_tfrecord, .with_examples)",
     "statistics": ".generate_statistics()",
     SCHEMA: ".infer_schema() or .with_schema(path)",
-    "models": ".train_per_entity(...) or .with_ensemble(...)",
-    "entity models": ".train_per_entity(...)",
+    "preprocessed examples": '.preprocess("user_code.taxi.preprocessing_fn")',
+    "models": ".train_per_entity(...), .train(...) or .with_ensemble(...)",
+    ROW_MODELS: ".train_per_entity(...) or .train(...)",
     IMAGES: ".from_images(place)",
     "an ensemble": ".with_ensemble(...)",
     "captions": ".infer_images(...)",
@@ -105,10 +114,16 @@ def check_inputs(name: str, recorded: Mapping[type[Step], Step]) -> None:
     """Every step finds what it needs, wherever in the chain it was called.
 
     Raises:
-      BeamfleetError: says which step to add.
+      BeamfleetError: says which step to add, or to leave out.
     """
     if not any(kind in recorded for kind in _GIVEN_BY[EXAMPLES]):
         raise BeamfleetError(f"pipeline {name!r} has no {EXAMPLES}: add {_ADVICE[EXAMPLES]}")
+    models = [method_name(kind) for kind in _MODELS if kind in recorded]
+    if len(models) > 1:
+        raise BeamfleetError(
+            f"pipeline {name!r} has {' and '.join(models)}: one pipeline makes one kind of models, "
+            "leave one out"
+        )
     for kind in recorded:
         for need in _NEEDS.get(kind, ()):
             if not any(giver in recorded for giver in _GIVEN_BY[need]):
@@ -133,6 +148,29 @@ def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
                 f"pipeline {name!r}: {method_name(kind)}() reads split {split!r}, but the examples "
                 f"are split into {', '.join(made)}; name the splits 'train' and 'eval'"
             )
+
+
+def check_comparisons(name: str, recorded: Mapping[type[Step], Step]) -> None:
+    """Drift has spans to compare, skew has rows to predict.
+
+    Raises:
+      BeamfleetError: says what to add.
+    """
+    validate, read = recorded.get(steps.ValidateExamples), recorded.get(steps.ReadExamples)
+    if not isinstance(validate, steps.ValidateExamples):
+        return
+    spans = isinstance(read, steps.ReadExamples) and any(
+        SPAN in p for p in read.config.source.paths
+    )
+    if validate.drift and not spans:
+        raise BeamfleetError(
+            f"pipeline {name!r}: drift compares spans, and no path holds {SPAN}: write "
+            f".from_csv('data/span-{SPAN}')"
+        )
+    if validate.skew and steps.BulkInfer not in recorded:
+        raise BeamfleetError(
+            f"pipeline {name!r}: skew compares with the rows to predict: add .bulk_infer(...)"
+        )
 
 
 def check_paths(name: str, recorded: Mapping[type[Step], Step]) -> None:
@@ -160,6 +198,12 @@ def check_functions(recorded: Mapping[type[Step], Step]) -> None:
     train = recorded.get(steps.TrainPerEntity)
     if isinstance(train, steps.TrainPerEntity):
         check_user_function(train.config.train_fn, ("examples", "hparams"), "parent")
+    preprocess = recorded.get(steps.Preprocess)
+    if isinstance(preprocess, steps.Preprocess):
+        check_user_function(preprocess.preprocessing_fn, ("inputs",), "custom_config")
+    lone = recorded.get(steps.Train)
+    if isinstance(lone, steps.Train):
+        check_user_function(lone.run_fn, ("fn_args",))
     ensemble = recorded.get(steps.WithEnsemble)
     if isinstance(ensemble, steps.WithEnsemble):
         check_user_function(ensemble.ensemble_fn, ("models", "hparams"))

@@ -118,13 +118,61 @@ def _infer_schema(graph: _Graph, step: steps.InferSchema) -> None:
 def _validate_examples(graph: _Graph, step: steps.ValidateExamples) -> None:
     from components.example_validator.component import ExampleValidator
 
+    read = graph.steps.get(steps.ReadExamples)
+    statistics, previous = graph.channels["statistics"], None
+    if step.drift and isinstance(read, steps.ReadExamples):
+        if read.config.source.window > 1:
+            statistics = _statistics_of(graph, read.config, "Newest", back=0)
+        previous = _statistics_of(graph, read.config, "Previous", back=1)
     node = ExampleValidator(
-        statistics=graph.channels["statistics"],
+        statistics=statistics,
         schema=graph.channels["schema"],
         on_anomaly=step.on_anomaly,
+        drift=step.drift,
+        skew=step.skew,
+        previous_statistics=previous,
+        serving_statistics=_serving_statistics(graph) if step.skew else None,
     )
     graph.add(node, "ExampleValidator")
     graph.gate = node
+
+
+def _statistics_of(graph: _Graph, config: IngestConfig, name: str, back: int) -> Any:
+    """Reads one span of the source by itself, and gives the channel of its statistics."""
+    from components.example_gen.component import ExampleGen
+    from components.statistics_gen.component import StatisticsGen
+
+    schema = graph.channels["schema"]  # what is a number in one span is no word in another
+    config = replace(config, source=replace(config.source, window=1, back=back))
+    examples = ExampleGen(config, schema)
+    graph.add(examples, f"{name}ExampleGen")
+    statistics = StatisticsGen(examples=examples.outputs["examples"], schema=schema)
+    graph.add(statistics, f"{name}StatisticsGen")
+    return statistics.outputs["statistics"]
+
+
+def _serving_statistics(graph: _Graph) -> Any:
+    from components.statistics_gen.component import StatisticsGen
+
+    unlabelled = _unlabelled(graph)
+    node = StatisticsGen(examples=unlabelled, schema=graph.channels["schema"])
+    graph.add(node, "UnlabelledStatisticsGen")
+    return node.outputs["statistics"]
+
+
+def _unlabelled(graph: _Graph) -> Any:
+    """The rows to predict, read once."""
+    from components.example_gen.component import ExampleGen
+
+    step = graph.steps[steps.BulkInfer]
+    assert isinstance(step, steps.BulkInfer)
+    if "unlabelled" not in graph.channels:
+        # The schema of the training rows: what they had as a number is no word here.
+        node = ExampleGen(
+            IngestConfig(step.source, UNLABELLED, clean=step.clean), graph.channels["schema"]
+        )
+        graph.add(node, "UnlabelledExampleGen", unlabelled="examples")
+    return graph.channels["unlabelled"]
 
 
 def _train_per_entity(graph: _Graph, step: steps.TrainPerEntity) -> None:
@@ -149,7 +197,44 @@ def _train_per_entity(graph: _Graph, step: steps.TrainPerEntity) -> None:
     graph.add(node, "EntityTrainer", model="model")
 
 
+def _preprocess(graph: _Graph, step: steps.Preprocess) -> None:
+    from components.transform.component import Transform
+
+    node = Transform(
+        examples=graph.channels["examples"],
+        schema=graph.channels["schema"],
+        preprocessing_fn=step.preprocessing_fn,
+    )
+    if graph.gate is not None:
+        node.add_upstream_node(graph.gate)
+    graph.add(
+        node,
+        "Transform",
+        transform_graph="transform_graph",
+        transformed_examples="transformed_examples",
+    )
+
+
+def _train(graph: _Graph, step: steps.Train) -> None:
+    from components.trainer.component import Trainer
+
+    node = Trainer(
+        examples=graph.channels["transformed_examples"],
+        schema=graph.channels["schema"],
+        transform_graph=graph.channels["transform_graph"],
+        run_fn=step.run_fn,
+        label=step.label,
+        **step.options,
+    )
+    if graph.gate is not None:
+        node.add_upstream_node(graph.gate)
+    graph.add(node, "Trainer", model="model")
+
+
 def _evaluate(graph: _Graph, step: steps.Evaluate) -> None:
+    if steps.Train in graph.steps:
+        _evaluate_one(graph, step)
+        return
     from components.entity_evaluator.component import EntityEvaluator
 
     node = EntityEvaluator(
@@ -165,6 +250,19 @@ def _evaluate(graph: _Graph, step: steps.Evaluate) -> None:
         blessing="blessing",
         model="composed_model",
     )
+
+
+def _evaluate_one(graph: _Graph, step: steps.Evaluate) -> None:
+    from components.evaluator.component import Evaluator
+
+    node = Evaluator(
+        examples=graph.channels["examples"],
+        model=graph.channels["model"],
+        transform_graph=graph.channels["transform_graph"],
+        push_destination=graph.push_directory,
+        **step.options,
+    )
+    graph.add(node, "Evaluator", evaluation="evaluation", blessing="blessing")
 
 
 def _with_ensemble(graph: _Graph, step: steps.WithEnsemble) -> None:
@@ -237,15 +335,9 @@ def _push_to(graph: _Graph, step: steps.PushTo) -> None:
 
 def _bulk_infer(graph: _Graph, step: steps.BulkInfer) -> None:
     from components.bulk_inferrer.component import BulkInferrer
-    from components.example_gen.component import ExampleGen
 
-    # The schema of the training rows: what they had as a number is no word here.
-    node = ExampleGen(
-        IngestConfig(step.source, UNLABELLED, clean=step.clean), graph.channels["schema"]
-    )
-    graph.add(node, "UnlabelledExampleGen", unlabelled="examples")
     node = BulkInferrer(
-        examples=graph.channels["unlabelled"],
+        examples=_unlabelled(graph),
         model=graph.channels["model"],
         pushed_model=graph.channels.get("pushed_model"),
         push_destination=graph.push_directory,
@@ -264,6 +356,8 @@ _ADD: Mapping[type[Step], Callable[[_Graph, Any], None]] = {
     steps.InferSchema: _infer_schema,
     steps.ValidateExamples: _validate_examples,
     steps.TrainPerEntity: _train_per_entity,
+    steps.Preprocess: _preprocess,
+    steps.Train: _train,
     steps.Evaluate: _evaluate,
     steps.WithEnsemble: _with_ensemble,
     steps.InferImages: _infer_images,

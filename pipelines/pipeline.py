@@ -147,12 +147,63 @@ class Pipeline:
         """Uses a curated schema: a text proto, `schema.pbtxt`."""
         return self._record(steps.WithSchema(str(Path(path).absolute())))
 
-    def validate_examples(self, on_anomaly: str = "stop") -> "Pipeline":
-        """Compares the statistics with the schema; anomalies `"stop"` the run or `"warn"`."""
-        return self._record(made(steps.ValidateExamples, on_anomaly=on_anomaly))
+    def validate_examples(
+        self,
+        on_anomaly: str = "stop",
+        *,
+        drift: Mapping[str, float] | None = None,
+        skew: Mapping[str, float] | None = None,
+    ) -> "Pipeline":
+        """Compares the statistics with the schema; anomalies `"stop"` the run or `"warn"`.
+
+        Args:
+          on_anomaly: "stop" or "warn".
+          drift: Column -> largest distance of the newest span from the span before: of words the
+            largest change of a word's share, of numbers the Jensen-Shannon divergence (0 to 1).
+            The newest span is validated then, also where a window of several is read.
+          skew: Column -> largest distance from the rows of `bulk_infer`.
+        """
+        return self._record(
+            made(
+                steps.ValidateExamples,
+                on_anomaly=on_anomaly,
+                drift=dict(drift or {}),
+                skew=dict(skew or {}),
+            )
+        )
 
     # --- Models ---
-    # The steps for stock TFX components (preprocess, tune, train) belong here.
+
+    def preprocess(self, preprocessing_fn: str) -> "Pipeline":
+        """Preprocesses the examples with TensorFlow Transform, for `train`.
+
+        Args:
+          preprocessing_fn: Dotted path of `preprocessing_fn(inputs) -> outputs`: tensors by column.
+        """
+        return self._record(steps.Preprocess(preprocessing_fn))
+
+    def train(
+        self,
+        run_fn: str,
+        *,
+        label: str,
+        task: str | None = None,
+        classes: Sequence[str] | Sequence[int] | None = None,
+        hparams: Mapping[str, Any] | None = None,
+    ) -> "Pipeline":
+        """Trains one model, a TensorFlow SavedModel, with TFX's Trainer.
+
+        Args:
+          run_fn: Dotted path of `run_fn(fn_args)`; see `components.saved_model.training`.
+          label: The column to predict; after `preprocess` one of its outputs.
+          task: "classification" (the default) or "regression".
+          classes: In the order of the model's outputs; default: 0, 1, ...
+          hparams: JSON values, in `fn_args.custom_config["hparams"]`.
+        """
+        options = _given(
+            task=task, classes=classes, hparams=None if hparams is None else dict(hparams)
+        )
+        return self._record(steps.Train(run_fn, label, options))
 
     def train_per_entity(
         self,
@@ -365,6 +416,7 @@ class Pipeline:
         """
         checks.check_inputs(self.name, self._steps)
         checks.check_splits(self.name, self._steps)
+        checks.check_comparisons(self.name, self._steps)
         checks.check_paths(self.name, self._steps)
         check_columns(self.name, self._steps)
         checks.check_metrics(self._steps)

@@ -25,6 +25,7 @@ class TypedOptions(TypedDict, total=False):
 
     types: Mapping[str, str]
     span: int
+    window: int
 
 
 class CsvOptions(TypedOptions, total=False):

@@ -64,6 +64,10 @@ class ValidateExamples:
     """`validate_examples`."""
 
     on_anomaly: str = "stop"
+    drift: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Column -> largest distance from the span before."""
+    skew: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Column -> largest distance from the rows of `bulk_infer`."""
 
     def __post_init__(self) -> None:
         if self.on_anomaly not in ("stop", "warn"):
@@ -76,6 +80,24 @@ class TrainPerEntity:
 
     payloads: ClassVar[tuple[str, ...]] = PAYLOADS
     config: TrainConfig
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """`preprocess`."""
+
+    payloads: ClassVar[tuple[str, ...]] = PAYLOADS
+    preprocessing_fn: str
+
+
+@dataclass(frozen=True)
+class Train:
+    """`train`."""
+
+    run_fn: str
+    label: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """task, classes, hparams, steps: those that were set."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +193,8 @@ Step = (
     | WithSchema
     | ValidateExamples
     | TrainPerEntity
+    | Preprocess
+    | Train
     | Evaluate
     | WithEnsemble
     | InferImages

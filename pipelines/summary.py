@@ -28,6 +28,8 @@ class Summary:
     examples: Section = field(default_factory=dict)
     """rows_in, rows_rejected, rows_gap, rows_<split>; where there are any: rejects (the file),
     rows_eval_in_train, notes on the columns' types."""
+    validation: Section = field(default_factory=dict)
+    """anomalies (how many), found (in words, the first hundred), notes, path."""
     training: Section = field(default_factory=dict)
     """entities, entities_trained, entities_small, entities_failed, rows_dropped, ..."""
     evaluation: Section = field(default_factory=dict)
@@ -74,7 +76,8 @@ def summarise(run: Run) -> Summary:
     def get(node: str, key: str) -> Artifact | None:
         return artifacts.get((node, key))
 
-    evaluation, model = get("EntityEvaluator", "evaluation"), get("EntityTrainer", "model")
+    evaluator = "EntityEvaluator" if run.node("EntityEvaluator") else "Evaluator"
+    evaluation, model = get(evaluator, "evaluation"), get("EntityTrainer", "model")
     manifest = _document(model, "manifest.json")
     entities, groups = _file(evaluation, "entities.parquet"), _file(evaluation, "fairness.parquet")
     return Summary(
@@ -84,10 +87,9 @@ def summarise(run: Run) -> Summary:
         state=run.state,
         seconds=round(run.seconds, 3),
         examples=_examples(get("ExampleGen", "examples")),
+        validation=_validation(get("ExampleValidator", "anomalies")),
         training=dict(manifest.get("counts", {})),
-        evaluation=_evaluation(
-            evaluation, get("EntityEvaluator", "blessing"), run.node("EntityEvaluator")
-        ),
+        evaluation=_evaluation(evaluation, get(evaluator, "blessing"), run.node(evaluator)),
         captions=_captions(
             get("CaptionEvaluator", "evaluation"),
             get("CaptionEvaluator", "blessing"),
@@ -117,6 +119,20 @@ def _examples(examples: Artifact | None) -> dict[str, Any]:
         section["notes"] = str(notes).splitlines()
     rejects = Path(examples.uri, "rejects.parquet")
     return {**section, "rejects": str(rejects)} if rejects.exists() else section
+
+
+def _validation(anomalies: Artifact | None) -> dict[str, Any]:
+    if anomalies is None:
+        return {}
+    # TFX keeps a JSON list as {"__value__": ...}, or as it is.
+    found = anomalies.properties.get("found") or "[]"
+    lines = json.loads(found) if isinstance(found, str) else list(found)
+    return {
+        "anomalies": int(anomalies.properties.get("anomalies", 0)),
+        "found": lines.get("__value__", lines) if isinstance(lines, dict) else lines,
+        "notes": anomalies.properties.get("notes", ""),
+        "path": anomalies.uri,
+    }
 
 
 def _evaluation(
@@ -218,7 +234,10 @@ def _paths(run: Run, artifacts: Mapping[tuple[str, str], Artifact]) -> dict[str,
     named = {
         "examples": ("ExampleGen", "examples"),
         "models": ("EntityTrainer", "model"),
-        "evaluation": ("EntityEvaluator", "evaluation"),
+        "evaluation": (
+            "EntityEvaluator" if run.node("EntityEvaluator") else "Evaluator",
+            "evaluation",
+        ),
         "caption evaluation": ("CaptionEvaluator", "evaluation"),
         "predictions": ("BulkInferrer", "inference_result"),
     }

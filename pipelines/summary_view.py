@@ -19,6 +19,7 @@ _NO_OWN_MODEL = (
     "no entity earned its own model: all are served by the model of all rows (a normal result on "
     "small data; try train_fn's parent argument, a simpler model, or more rows)"
 )
+_SHOWN_ANOMALIES = 6
 _NOT_USED = (
     ("rows_dropped", "with a missing value"),
     ("rows_without_label", "without label"),
@@ -56,11 +57,13 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "rows", _rows(summary.examples)
         for note in summary.examples.get("notes", ()):
             yield "", f"[yellow]{escaped(note)}[/]"
+    if summary.validation:
+        yield from _anomalies(summary.validation)
     if summary.training:
         yield "training", _training_rows(summary.training)
         yield "entities", _training(summary.training)
     if summary.evaluation:
-        yield "verdicts", _verdicts(summary.evaluation)
+        yield from _verdicts(summary.evaluation)
         if summary.entities and not any(map(serves_own, summary.entities)):
             yield "", f"[yellow]{_NO_OWN_MODEL}[/]"
         if summary.evaluation["notes"]:
@@ -76,7 +79,7 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.push:
         yield "pushed", _push(summary)
     if summary.inference:
-        yield "bulk inference", _inference(summary.inference)
+        yield "bulk inference", _inference(summary.inference, of_entities=bool(summary.training))
 
 
 def _rows(section: Section) -> str:
@@ -95,6 +98,18 @@ def _rows(section: Section) -> str:
         splits.append(f"[yellow]{number(section['rows_eval_in_train'])} eval rows are in train[/]")
     where = f"; rejects: {section['rejects']}" if section.get("rejects") else ""
     return f"{text}; {', '.join(splits)}{where}"
+
+
+def _anomalies(section: Section) -> Iterator[tuple[str, str]]:
+    found = section["found"]
+    if not section["anomalies"]:
+        yield "anomalies", "none"
+    for line in found[:_SHOWN_ANOMALIES]:
+        yield "anomalies" if line == found[0] else "", f"[yellow]{escaped(line)}[/]"
+    if (more := section["anomalies"] - _SHOWN_ANOMALIES) > 0:
+        yield "", f"[yellow]{more} more[/]: tfdv.display_anomalies of {section['path']}"
+    if section["notes"]:
+        yield "", escaped(section["notes"])
 
 
 def _train_first(item: tuple[str, Any]) -> tuple[bool, str]:
@@ -122,19 +137,25 @@ def _training(section: Section) -> str:
     )
 
 
-def _verdicts(section: Section) -> str:
+def _verdicts(section: Section) -> Iterator[tuple[str, str]]:
+    style, word = ("green", "blessed") if section["blessed"] else ("bold red", "not blessed")
+    why = "" if section["blessed"] or not section["reason"] else f": {escaped(section['reason'])}"
+    verdict = f"[{style}]{word}[/]{why}"
+    if "entities_blessed" not in section:
+        failed = number(section.get("rows_failed", 0))
+        rows = f"{number(section.get('rows_evaluated', 0))} rows, {failed} failed"
+        yield "evaluation", f"{rows}; {verdict}"
+        return
     counts = [
         f"{number(section.get(f'entities_{verdict}', 0))} {words}"
         for verdict, words in VERDICTS.items()
     ]
-    style, word = ("green", "blessed") if section["blessed"] else ("bold red", "not blessed")
-    why = "" if section["blessed"] or not section["reason"] else f": {escaped(section['reason'])}"
-    return f"{', '.join(counts)}; as a whole [{style}]{word}[/]{why}"
+    yield "verdicts", f"{', '.join(counts)}; as a whole {verdict}"
 
 
 def _overall(section: Section) -> Iterator[tuple[str, str]]:
     models: Mapping[str, Any] = section["overall"]
-    composed = models.get("composed", {})
+    composed = models.get("composed") or models.get("candidate") or {}
     if not composed:
         return
     constant = "constant" if set(composed) <= set(REGRESSION_METRICS) else "majority"
@@ -199,12 +220,14 @@ def _push(summary: Summary) -> str:
     return f"[green]version {version}[/] {where}{moved}\n[dim]{serve}[/]"
 
 
-def _inference(section: Section) -> str:
+def _inference(section: Section, *, of_entities: bool) -> str:
     if section.get("skipped"):
         return f"[yellow]skipped[/]: {section['skipped']}"
     version, by_fallback = section.get("model_version", 0), section.get("rows_fallback")
     with_version = f" with version {version}" if version else ""
-    fallback = "" if by_fallback is None else f"{number(by_fallback)} by the fallback, "
+    fallback = ""
+    if of_entities and by_fallback is not None:
+        fallback = f"{number(by_fallback)} by the fallback, "
     rejected = section.get("rows_rejected", 0)
     unread = f"; {number(rejected)} more rows could not be read" if rejected else ""
     return (

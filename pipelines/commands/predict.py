@@ -27,11 +27,11 @@ def main(arguments: argparse.Namespace) -> int:
             f"`beamfleet serve {arguments.models}`, or run its pipeline on other images"
         )
     # Imported once the arguments are known to be good: pandas and scikit-learn take seconds.
+    from components.entity_models.open import open_models
     from components.entity_models.predict import predict
     from components.entity_models.read_rows import read_rows
-    from components.entity_models.store import EntityModels
 
-    models = EntityModels(store)
+    models = open_models(store)
     table, rejects = read_rows(file, models.spec)
     result = predict(models, table)
     if arguments.json:

@@ -17,3 +17,11 @@ def wrong_fn(rows):
 
 def clean_fn(table):
     return table
+
+
+def preprocessing_fn(inputs):
+    return inputs
+
+
+def run_fn(fn_args):
+    return None

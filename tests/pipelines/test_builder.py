@@ -9,7 +9,8 @@ from components.example_gen.source import CsvSource, GivenSplit, HashSplit, Time
 from pipelines import checks, steps
 from pipelines.pipeline import Pipeline, from_csv
 
-TRAIN = "tests.pipelines.functions.train_fn"
+HERE = "tests.pipelines.functions"
+TRAIN = f"{HERE}.train_fn"
 
 
 def trained(pipeline: Pipeline, train_fn: str = TRAIN) -> Pipeline:
@@ -40,11 +41,51 @@ def test_the_order_of_calls_does_not_matter(rows):
     ).check()
 
 
+def one_model(rows: Path) -> Pipeline:
+    pipeline = Pipeline("shop").from_csv(rows).generate_statistics().infer_schema()
+    return pipeline.preprocess(f"{HERE}.preprocessing_fn").train(f"{HERE}.run_fn", label="sales")
+
+
+def test_a_chain_with_one_model_passes_the_checks(rows):
+    one_model(rows).evaluate(["accuracy"]).infra_validate().push_to("x").bulk_infer(
+        from_csv(rows)
+    ).cache().check()
+
+
+def test_a_pipeline_makes_one_kind_of_models(rows):
+    with pytest.raises(BeamfleetError, match=r"has train_per_entity and train: .* leave one out"):
+        trained(one_model(rows)).check()
+
+
+def test_what_a_model_is_made_by_has_the_right_parameters(rows):
+    pipeline = Pipeline("shop").from_csv(rows).generate_statistics().infer_schema()
+    with pytest.raises(BeamfleetError, match=r"wrong_fn\(rows\) .* expected \(inputs\[, custom"):
+        pipeline.preprocess(f"{HERE}.wrong_fn").check()
+    pipeline = Pipeline("shop").from_csv(rows).generate_statistics().infer_schema()
+    with pytest.raises(BeamfleetError, match=r"wrong_fn\(rows\) .* expected \(fn_args\)"):
+        pipeline.preprocess(f"{HERE}.preprocessing_fn").train(f"{HERE}.wrong_fn", label="x").check()
+
+
+def test_drift_needs_spans_and_skew_rows_to_predict(rows):
+    pipeline = Pipeline("shop").from_csv(rows).generate_statistics().infer_schema()
+    with pytest.raises(BeamfleetError, match=r"drift compares spans, and no path holds \{SPAN\}"):
+        pipeline.validate_examples(drift={"sales": 0.1}).check()
+    pipeline = Pipeline("shop").from_csv(rows).generate_statistics().infer_schema()
+    with pytest.raises(BeamfleetError, match="skew compares with the rows to predict: add"):
+        pipeline.validate_examples(skew={"sales": 0.1}).check()
+
+
 @pytest.mark.parametrize(
     ("build", "advice"),
     [
         (lambda p, rows: p.generate_statistics(), "add .from_csv(path)"),
         (lambda p, rows: p.from_csv(rows).infer_schema(), "add .generate_statistics()"),
+        (
+            lambda p, rows: (
+                p.from_csv(rows).generate_statistics().infer_schema().train(TRAIN, label="x")
+            ),
+            "train() needs preprocessed examples: add .preprocess(",
+        ),
         (lambda p, rows: trained(p.from_csv(rows)), "add .infer_schema() or .with_schema(path)"),
         (
             lambda p, rows: p.from_csv(rows).generate_statistics().validate_examples(),
@@ -55,7 +96,7 @@ def test_the_order_of_calls_does_not_matter(rows):
         (lambda p, rows: p.from_csv(rows).push_to("x"), "push_to() needs models"),
         (
             lambda p, rows: p.from_csv(rows).bulk_infer(from_csv(rows)),
-            "bulk_infer() needs entity models",
+            "bulk_infer() needs models of rows",
         ),
     ],
 )
