@@ -30,6 +30,8 @@ _NEEDS: Mapping[type[Step], tuple[str, ...]] = {
     steps.ValidateExamples: ("statistics", SCHEMA),
     steps.TrainPerEntity: (EXAMPLES, SCHEMA),
     steps.Preprocess: (EXAMPLES, SCHEMA),
+    steps.Tune: (SCHEMA, "preprocessed examples", "a model to train"),
+    steps.WithHyperparameters: ("a model to train",),
     steps.Train: (SCHEMA, "preprocessed examples"),
     steps.Evaluate: (ROW_MODELS,),
     steps.InferImages: (IMAGES, "an ensemble"),
@@ -46,6 +48,7 @@ _GIVEN_BY: Mapping[str, tuple[type[Step], ...]] = {
     "statistics": (steps.GenerateStatistics,),
     SCHEMA: (steps.InferSchema, steps.WithSchema),
     "preprocessed examples": (steps.Preprocess,),
+    "a model to train": (steps.Train,),
     "models": _MODELS,
     ROW_MODELS: (steps.TrainPerEntity, steps.Train),
     "an ensemble": (steps.WithEnsemble,),
@@ -64,6 +67,7 @@ _ADVICE = {
     "statistics": ".generate_statistics()",
     SCHEMA: ".infer_schema() or .with_schema(path)",
     "preprocessed examples": '.preprocess("user_code.taxi.preprocessing_fn")',
+    "a model to train": ".train(run_fn, label=...)",
     "models": ".train_per_entity(...), .train(...) or .with_ensemble(...)",
     ROW_MODELS: ".train_per_entity(...) or .train(...)",
     IMAGES: ".from_images(place)",
@@ -123,6 +127,11 @@ def check_inputs(name: str, recorded: Mapping[type[Step], Step]) -> None:
         raise BeamfleetError(
             f"pipeline {name!r} has {' and '.join(models)}: one pipeline makes one kind of models, "
             "leave one out"
+        )
+    if steps.Tune in recorded and steps.WithHyperparameters in recorded:
+        raise BeamfleetError(
+            f"pipeline {name!r} has tune and with_hyperparameters: leave one out, there can be one "
+            "source of hyperparameters"
         )
     for kind in recorded:
         for need in _NEEDS.get(kind, ()):
@@ -201,6 +210,9 @@ def check_functions(recorded: Mapping[type[Step], Step]) -> None:
     preprocess = recorded.get(steps.Preprocess)
     if isinstance(preprocess, steps.Preprocess):
         check_user_function(preprocess.preprocessing_fn, ("inputs",), "custom_config")
+    tune = recorded.get(steps.Tune)
+    if isinstance(tune, steps.Tune):
+        check_user_function(tune.tuner_fn, ("fn_args",))
     lone = recorded.get(steps.Train)
     if isinstance(lone, steps.Train):
         check_user_function(lone.run_fn, ("fn_args",))
@@ -276,6 +288,9 @@ def _paths(recorded: Mapping[type[Step], Step]) -> Iterator[str]:
         yield from bulk.source.paths
     if isinstance(schema, steps.WithSchema):
         yield schema.path
+    tuned = recorded.get(steps.WithHyperparameters)
+    if isinstance(tuned, steps.WithHyperparameters):
+        yield tuned.path
 
 
 def payload(recorded: Mapping[type[Step], Step]) -> str:

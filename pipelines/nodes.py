@@ -10,6 +10,7 @@ from tfx.orchestration.pipeline import Pipeline as TfxPipeline
 
 from components.example_gen.source import HashSplit, IngestConfig
 from components.images.fetch import FetchLimits
+from components.user_function import code_fingerprint
 from pipelines import steps
 from pipelines.checks import payload
 from pipelines.metadata import DATABASE
@@ -215,6 +216,34 @@ def _preprocess(graph: _Graph, step: steps.Preprocess) -> None:
     )
 
 
+def _tune(graph: _Graph, step: steps.Tune) -> None:
+    from tfx.components.tuner.component import Tuner
+
+    train = graph.steps[steps.Train]
+    assert isinstance(train, steps.Train)
+    node = Tuner(
+        examples=graph.channels["transformed_examples"],
+        schema=graph.channels["schema"],
+        transform_graph=graph.channels["transform_graph"],
+        tuner_fn=step.tuner_fn,
+        custom_config={
+            "hparams": train.options.get("hparams", {}),
+            "trials": step.trials,
+            # TFX's cache would not see a change of a function that is named by its path.
+            "code_fingerprint": code_fingerprint(step.tuner_fn),
+        },
+    )
+    graph.add(node, "Tuner", hyperparameters="best_hyperparameters")
+
+
+def _with_hyperparameters(graph: _Graph, step: steps.WithHyperparameters) -> None:
+    from tfx.dsl.components.common.importer import Importer
+    from tfx.types.standard_artifacts import HyperParameters
+
+    node = Importer(source_uri=step.path, artifact_type=HyperParameters)
+    graph.add(node, "HyperparametersImporter", hyperparameters="result")
+
+
 def _train(graph: _Graph, step: steps.Train) -> None:
     from components.trainer.component import Trainer
 
@@ -222,6 +251,7 @@ def _train(graph: _Graph, step: steps.Train) -> None:
         examples=graph.channels["transformed_examples"],
         schema=graph.channels["schema"],
         transform_graph=graph.channels["transform_graph"],
+        hyperparameters=graph.channels.get("hyperparameters"),
         run_fn=step.run_fn,
         label=step.label,
         **step.options,
@@ -357,6 +387,8 @@ _ADD: Mapping[type[Step], Callable[[_Graph, Any], None]] = {
     steps.ValidateExamples: _validate_examples,
     steps.TrainPerEntity: _train_per_entity,
     steps.Preprocess: _preprocess,
+    steps.Tune: _tune,
+    steps.WithHyperparameters: _with_hyperparameters,
     steps.Train: _train,
     steps.Evaluate: _evaluate,
     steps.WithEnsemble: _with_ensemble,

@@ -182,6 +182,24 @@ class Pipeline:
         """
         return self._record(steps.Preprocess(preprocessing_fn))
 
+    def tune(self, tuner_fn: str, *, trials: int = 10) -> "Pipeline":
+        """Looks for good hyperparameters with Keras Tuner; `train` is given the best.
+
+        Args:
+          tuner_fn: Dotted path of `tuner_fn(fn_args) -> TunerFnResult`, as in TFX; it finds the
+            hparams of `train` and `trials` in `fn_args.custom_config`.
+          trials: How many are tried.
+        """
+        return self._record(made(steps.Tune, tuner_fn=tuner_fn, trials=trials))
+
+    def with_hyperparameters(self, path: PathLike) -> "Pipeline":
+        """Trains with what an earlier `tune` has found.
+
+        Args:
+          path: Folder of its artifact, `<root>/artifacts/Tuner/best_hyperparameters/<number>`.
+        """
+        return self._record(steps.WithHyperparameters(str(Path(path).absolute())))
+
     def train(
         self,
         run_fn: str,

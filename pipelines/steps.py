@@ -91,6 +91,26 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
+class Tune:
+    """`tune`."""
+
+    tuner_fn: str
+    trials: int
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise ValueError(f"trials must be >= 1, got {self.trials}")
+
+
+@dataclass(frozen=True)
+class WithHyperparameters:
+    """`with_hyperparameters`."""
+
+    path: str
+    """Folder of a HyperParameters artifact."""
+
+
+@dataclass(frozen=True)
 class Train:
     """`train`."""
 
@@ -194,6 +214,8 @@ Step = (
     | ValidateExamples
     | TrainPerEntity
     | Preprocess
+    | Tune
+    | WithHyperparameters
     | Train
     | Evaluate
     | WithEnsemble

@@ -30,6 +30,8 @@ class Summary:
     rows_eval_in_train, notes on the columns' types."""
     validation: Section = field(default_factory=dict)
     """anomalies (how many), found (in words, the first hundred), notes, path."""
+    tuning: Section = field(default_factory=dict)
+    """best (hyperparameters), score (lower or higher is better, as the tuner was told), trials."""
     training: Section = field(default_factory=dict)
     """entities, entities_trained, entities_small, entities_failed, rows_dropped, ..."""
     evaluation: Section = field(default_factory=dict)
@@ -88,6 +90,7 @@ def summarise(run: Run) -> Summary:
         seconds=round(run.seconds, 3),
         examples=_examples(get("ExampleGen", "examples")),
         validation=_validation(get("ExampleValidator", "anomalies")),
+        tuning=_tuning(get("Tuner", "tuner_results")),
         training=dict(manifest.get("counts", {})),
         evaluation=_evaluation(evaluation, get(evaluator, "blessing"), run.node(evaluator)),
         captions=_captions(
@@ -133,6 +136,15 @@ def _validation(anomalies: Artifact | None) -> dict[str, Any]:
         "notes": anomalies.properties.get("notes", ""),
         "path": anomalies.uri,
     }
+
+
+def _tuning(results: Artifact | None) -> dict[str, Any]:
+    file = _file(results, "tuner_results.json")
+    trials = json.loads(file.read_text(encoding="utf-8")) if file else []
+    if not trials:
+        return {}
+    best = {name: value for name, value in trials[0].items() if name not in ("trial_id", "score")}
+    return {"best": best, "score": trials[0]["score"], "trials": len(trials)}
 
 
 def _evaluation(

@@ -59,6 +59,8 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
             yield "", f"[yellow]{escaped(note)}[/]"
     if summary.validation:
         yield from _anomalies(summary.validation)
+    if summary.tuning:
+        yield "tuning", _tuned(summary.tuning)
     if summary.training:
         yield "training", _training_rows(summary.training)
         yield "entities", _training(summary.training)
@@ -114,6 +116,15 @@ def _anomalies(section: Section) -> Iterator[tuple[str, str]]:
 
 def _train_first(item: tuple[str, Any]) -> tuple[bool, str]:
     return item[0] != "rows_train", item[0]
+
+
+def _tuned(section: Section) -> str:
+    best = ", ".join(
+        f"{name} {figure(value) if isinstance(value, float) else value}"
+        for name, value in section["best"].items()
+    )
+    trials = counted(section["trials"], "trial")
+    return f"{escaped(best)} [dim](score {figure(section['score'])}, the best of {trials})[/]"
 
 
 def _training_rows(section: Section) -> str:

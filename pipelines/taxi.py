@@ -19,6 +19,7 @@ def pipeline(root: Path | None = None, data: str | None = None) -> Pipeline:
         .infer_schema()
         .validate_examples(on_anomaly="warn", drift=None if data else DRIFT)
         .preprocess("user_code.taxi.preprocessing_fn")
+        .tune("user_code.taxi.tuner_fn", trials=4)
         .train("user_code.taxi.run_fn", label="tipped", hparams=HPARAMS)
         .evaluate(["accuracy", "auc"], THRESHOLDS, slices=["trip_start_hour", "company"])
         .infra_validate(max_startup_s=30, max_p99_ms=200)

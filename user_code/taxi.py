@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import keras_tuner
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.components.tuner.component import TunerFnResult
 
 from components.saved_model.training import TrainingData
 
@@ -49,6 +51,27 @@ def run_fn(fn_args: FnArgs) -> None:
         verbose=0,
     )
     data.export(model)
+
+
+def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
+    """Looks for the size of the network and the rate at which it learns."""
+    data = TrainingData(fn_args, LABEL)
+
+    def build(hp: keras_tuner.HyperParameters) -> keras.Model:
+        hp.Choice("units", [16, 32, 64])
+        hp.Float("learning_rate", 5e-4, 2e-2, sampling="log")
+        return build_model(data, {**data.hparams, **hp.values})
+
+    tuner = keras_tuner.RandomSearch(
+        build,
+        objective="val_loss",
+        max_trials=data.trials,
+        seed=0,
+        directory=fn_args.working_dir,
+        overwrite=True,
+    )
+    fit = {"x": data.train, "validation_data": data.evaluation, "epochs": 3, "verbose": 0}
+    return TunerFnResult(tuner=tuner, fit_kwargs=fit)
 
 
 def build_model(data: TrainingData, hparams: Mapping[str, Any]) -> keras.Model:

@@ -58,6 +58,11 @@ class TrainingData:
         tuned = (self._fn_args.hyperparameters or {}).get("values", {})
         return {**given, **tuned}
 
+    @property
+    def trials(self) -> int:
+        """How many a tuner may try."""
+        return int((self._fn_args.custom_config or {})["trials"])
+
     @cached_property
     def spec(self) -> Mapping[str, Any]:
         """Column -> how TensorFlow reads it; the label among them."""

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 from tests.e2e.beamfleet import ROOT, beamfleet, run
 
@@ -39,6 +40,20 @@ def test_the_odd_span_is_told(taxi: tuple[Path, dict[str, Any]]) -> None:
     assert summary["validation"]["anomalies"] == len(found) == 4
     assert sum("column 'fare'" in line for line in found) == 2
     assert sum("column 'payment_type'" in line and "Mobile" in line for line in found) == 2
+
+
+def test_the_best_of_the_trials_is_trained(taxi: tuple[Path, dict[str, Any]]) -> None:
+    root, summary = taxi
+    tuning = summary["tuning"]
+    assert tuning["trials"] == 4 and tuning["best"]["units"] in (16, 32, 64)
+    [results] = root.glob("artifacts/Tuner/tuner_results/*/tuner_results.json")
+    scores = [trial["score"] for trial in json.loads(results.read_text())]
+    assert tuning["score"] == min(scores) < max(scores)  # the loss: lower is better
+    graph = tf.saved_model.load(str(root / "pushed" / "1"))
+    assert (
+        max(variable.shape[0] for variable in graph.model.variables[1:2])
+        == (tuning["best"]["units"])
+    )
 
 
 def test_slices_tell_what_was_put_into_the_trips(taxi: tuple[Path, dict[str, Any]]) -> None:

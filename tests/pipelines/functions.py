@@ -25,3 +25,7 @@ def preprocessing_fn(inputs):
 
 def run_fn(fn_args):
     return None
+
+
+def tuner_fn(fn_args):
+    return None

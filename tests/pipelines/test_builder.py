@@ -66,6 +66,24 @@ def test_what_a_model_is_made_by_has_the_right_parameters(rows):
         pipeline.preprocess(f"{HERE}.preprocessing_fn").train(f"{HERE}.wrong_fn", label="x").check()
 
 
+def test_hyperparameters_have_one_source_and_a_model_to_train(rows):
+    found = f"{HERE}.tuner_fn"
+    one_model(rows).tune(found, trials=2).check()
+    one_model(rows).with_hyperparameters(rows.parent).check()
+    with pytest.raises(BeamfleetError, match="there is no file or folder"):
+        one_model(rows).with_hyperparameters(rows.parent / "nowhere").check()
+    with pytest.raises(BeamfleetError, match="has tune and with_hyperparameters: leave one out"):
+        one_model(rows).tune(found).with_hyperparameters(rows.parent).check()
+    with pytest.raises(BeamfleetError, match=r"tune\(\) needs a model to train: add \.train\("):
+        trained(Pipeline("shop").from_csv(rows).generate_statistics().infer_schema()).preprocess(
+            f"{HERE}.preprocessing_fn"
+        ).tune(found).check()
+    with pytest.raises(BeamfleetError, match="trials must be >= 1"):
+        one_model(rows).tune(found, trials=0)
+    with pytest.raises(BeamfleetError, match=r"wrong_fn\(rows\) .* expected \(fn_args\)"):
+        one_model(rows).tune(f"{HERE}.wrong_fn").check()
+
+
 def test_drift_needs_spans_and_skew_rows_to_predict(rows):
     pipeline = Pipeline("shop").from_csv(rows).generate_statistics().infer_schema()
     with pytest.raises(BeamfleetError, match=r"drift compares spans, and no path holds \{SPAN\}"):
