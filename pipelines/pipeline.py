@@ -34,7 +34,7 @@ from components.entity_trainer.config import TrainConfig
 from components.errors import BeamfleetError
 from components.example_gen.source import CsvSource, ParquetSource, Source, TFRecordSource
 from components.infra_validator.report import Gates
-from pipelines import checks, steps
+from pipelines import alerts, checks, steps
 from pipelines.columns import check_columns
 from pipelines.sources import (
     FETCH_LIMITS,
@@ -410,6 +410,28 @@ class Pipeline:
         return self._record(steps.BulkInfer(source, clean, options))
 
     # --- Running ---
+
+    def alert(self, webhook: str, on: str | Sequence[str] = alerts.EVENTS) -> "Pipeline":
+        """Tells a chat (Slack, Mattermost, ...) what went wrong; that never breaks a run.
+
+        Args:
+          webhook: Where the address lies, which is a secret: "env:SLACK_WEBHOOK", or
+            "file:/run/secrets/slack".
+          on: Of "anomaly", "not_blessed", "infra_failed", "run_failed".
+        """
+        alerts.check_webhook(webhook)
+        events = _several(on) or ()
+        if unknown := sorted(set(events) - set(alerts.EVENTS)):
+            raise BeamfleetError(
+                f"unknown events {unknown}; choose from {', '.join(alerts.EVENTS)}"
+            )
+        return self._record(steps.Alert(webhook, events))
+
+    @property
+    def alerting(self) -> steps.Alert | None:
+        """Whom to tell what went wrong, if anybody."""
+        found = self._steps.get(steps.Alert)
+        return found if isinstance(found, steps.Alert) else None
 
     def cache(self) -> "Pipeline":
         """Lets a node whose inputs, code and parameters did not change reuse its outputs."""

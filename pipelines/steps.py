@@ -200,6 +200,15 @@ class BulkInfer:
 
 
 @dataclass(frozen=True)
+class Alert:
+    """`alert`."""
+
+    webhook: str
+    """Where the address lies: `env:NAME` or `file:PATH`."""
+    on: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Cache:
     """`cache`."""
 
@@ -225,6 +234,7 @@ Step = (
     | InfraValidate
     | PushTo
     | BulkInfer
+    | Alert
     | Cache
 )
 

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -12,7 +13,7 @@ from typing import NoReturn, TextIO
 
 from components.errors import BeamfleetError
 from components.imports import heavy_imports
-from pipelines import metadata, runner
+from pipelines import alerts, metadata, runner
 from pipelines.lock import only_run_on
 from pipelines.noise import output_to
 from pipelines.pipeline import Pipeline
@@ -64,9 +65,21 @@ def _run(pipeline: Pipeline, arguments: argparse.Namespace, interruption: _Inter
     except KeyboardInterrupt:
         _stop(pipeline.root, log, interruption.number)
     except BeamfleetError as error:
+        _alert(pipeline, run_id, {"run_failed": str(error)})
         raise BeamfleetError(f"{error}\nlog: {log}") from error
     metadata.close_runs(pipeline.root, "done")
     return _report(pipeline, run_id, arguments)
+
+
+def _alert(pipeline: Pipeline, run_id: str, events: Mapping[str, str]) -> None:
+    """Tells whom the pipeline names; what goes wrong with that is said, and nothing more."""
+    asked = pipeline.alerting
+    events = {event: why for event, why in events.items() if asked and event in asked.on}
+    if not asked or not events:
+        return
+    text = alerts.message(pipeline.name, run_id, str(pipeline.root), events)
+    if failure := alerts.send(asked.webhook, text):
+        print(f"beamfleet: no alert was sent: {failure}", file=sys.stderr)
 
 
 def _stop(root: Path, log: Path, number: int) -> NoReturn:
@@ -109,6 +122,7 @@ def _report(pipeline: Pipeline, run_id: str, arguments: argparse.Namespace) -> i
     from pipelines.summary import summarise
 
     summary = summarise(metadata.read_run(pipeline.root, run_id))
+    _alert(pipeline, run_id, alerts.happened(summary))
     if arguments.json:
         print(json.dumps(summary.to_dict()))
     else:
