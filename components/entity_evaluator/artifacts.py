@@ -1,8 +1,6 @@
 """What evaluations read from artifacts, and what they write into them."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from tfx import types
 from tfx.components.util.examples_utils import get_payload_format_string
@@ -14,24 +12,6 @@ from components.entity_evaluator.result import EvaluationResult
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit
 from components.pusher.versions import PushedVersions
-
-STRUCTURES = ("metrics", "thresholds", "slices", "fairness")
-"""Parameters that travel as JSON."""
-NUMBERS_AND_WORDS = (
-    "confidence",
-    "min_eval_rows",
-    "eval_split",
-    "positive_label",
-    "max_failed_share",
-)
-
-
-def config_of(exec_properties: Mapping[str, Any]) -> EvaluationConfig:
-    """The settings in a node's parameters."""
-    return EvaluationConfig.from_dict(
-        {name: json.loads(exec_properties[name]) for name in STRUCTURES}
-        | {name: exec_properties[name] for name in NUMBERS_AND_WORDS}
-    )
 
 
 def evaluated_split(examples: types.Artifact, split: str) -> ExamplesSplit:

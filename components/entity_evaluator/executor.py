@@ -8,13 +8,13 @@ from tfx.types import artifact_utils
 
 from components.entity_evaluator.artifacts import (
     bless,
-    config_of,
     evaluated_split,
     expected_rows,
     pushed_uri,
     record_evaluation,
 )
 from components.entity_evaluator.evaluate import EvaluationTask, evaluate
+from components.entity_evaluator.parameters import config_of
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

@@ -8,12 +8,12 @@ from tfx.types import artifact_utils
 
 from components.entity_evaluator.artifacts import (
     bless,
-    config_of,
     evaluated_split,
     expected_rows,
     pushed_uri,
     record_evaluation,
 )
+from components.entity_evaluator.parameters import config_of
 from components.evaluator.evaluate import EvaluationTask, evaluate
 
 
