@@ -37,8 +37,6 @@ class Program:
 
     features: tuple[tuple[str, str], ...]
     """(column, `string` | `int64` | `double`) of the tf.Examples that it parses, sorted."""
-    required: tuple[str, ...]
-    """Columns that must have a value."""
     output: str
     """Name of the output that is the prediction."""
     width: int
@@ -62,8 +60,7 @@ def read_program(folder: str) -> Program:
     signature = graph.signature_def[SIGNATURE]
     output, width = _output(folder, signature)
     entry = _nodes_behind(graph, signature.outputs[output].name)
-    features, required = _parsed(folder, _bodies(entry, functions))
-    return Program(features, required, output, width)
+    return Program(_parsed(folder, _bodies(entry, functions)), output, width)
 
 
 def check_program(folder: str) -> None:
@@ -138,12 +135,9 @@ def _output(folder: str, signature: Any) -> tuple[str, int]:
     return name, sizes[1] if len(sizes) == 2 else 1
 
 
-def _parsed(
-    folder: str, bodies: Iterable[Sequence[Any]]
-) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """The columns that the graph parses out of tf.Examples, and those that must be there."""
+def _parsed(folder: str, bodies: Iterable[Sequence[Any]]) -> tuple[tuple[str, str], ...]:
+    """The columns that the graph parses out of tf.Examples, sorted."""
     kinds: dict[str, str] = {}
-    required: set[str] = set()
     for body in bodies:
         constants = {node.name: node for node in body if node.op == "Const"}
         for node in body:
@@ -153,15 +147,12 @@ def _parsed(
             types = [*node.attr["sparse_types"].list.type, *node.attr["Tdense"].list.type]
             for name, kind in zip([*sparse, *dense], types, strict=True):
                 kinds[name] = _kind(folder, name, kind)
-            defaults = node.input[5 : 5 + len(dense)]
-            pairs = zip(dense, defaults, strict=True)
-            required |= {name for name, default in pairs if _is_empty(constants, default)}
     if not kinds:
         raise BeamfleetError(
             f"{folder}: the signature {SIGNATURE!r} does not parse its tf.Examples (no "
             "ParseExampleV2 in its graph)"
         )
-    return tuple(sorted(kinds.items())), tuple(sorted(required))
+    return tuple(sorted(kinds.items()))
 
 
 def _nodes_behind(graph: Any, tensor: str) -> list[Any]:
@@ -198,15 +189,6 @@ def _words(constants: dict[str, Any], reference: str) -> list[str]:
     if node is None:
         raise BeamfleetError("the names of the parsed columns are computed, not constant")
     return [word.decode() for word in node.attr["value"].tensor.string_val]
-
-
-def _is_empty(constants: dict[str, Any], reference: str) -> bool:
-    """Whether a column has no default, which the operation is given as an empty tensor."""
-    node = constants.get(reference.partition(":")[0])
-    if node is None:
-        return False
-    sizes = [dimension.size for dimension in node.attr["value"].tensor.tensor_shape.dim]
-    return 0 in sizes
 
 
 def _kind(folder: str, name: str, dtype: int) -> str:

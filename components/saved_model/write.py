@@ -40,7 +40,6 @@ def describe(
         "format": FORMAT,
         "version": VERSION,
         "spec": spec.to_dict(),
-        "required": list(program.required),
         "output": program.output,
         "files": {name: digest(f"{folder}/{name}") for name in files_of(folder)},
     }
