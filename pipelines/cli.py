@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_run, _list, _runs, _show, _predict, _serve, _rollback, _export, _init):
+    for add in (_run, _watch, _list, _runs, _show, _predict, _serve, _rollback, _export, _init):
         add(commands)
     return parser
 
@@ -107,6 +107,29 @@ def _run(commands: Commands) -> None:
         "captions --images ~/photos --blip Salesforce/blip-image-captioning-base",
         "shop",
     )
+    _run_options(parser)
+    _json(parser, "print the summary as one JSON document and no progress")
+
+
+def _watch(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "watch",
+        "run a pipeline whenever there are other rows to read, such as a new span",
+        "taxi",
+        "shop --every 60",
+    )
+    _run_options(parser)
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how often to look; files are read once they have not changed between two looks (30)",
+    )
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "pipeline", help="a name from `beamfleet list`, a Python file, or a folder's pipeline.py"
     )
@@ -143,7 +166,6 @@ def _run(commands: Commands) -> None:
         metavar="ARG",
         help="Beam argument of every node, repeatable: --beam-arg=--runner=FlinkRunner",
     )
-    _json(parser, "print the summary as one JSON document and no progress")
 
 
 def _list(commands: Commands) -> None:

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = ["Pipeline", "from_csv", "from_parquet", "from_tfrecord"]
 
 _T = TypeVar("_T")
+_Step = TypeVar("_Step", bound=Step)
 LOCAL_BEAM = ("--runner=FnApiRunner",)
 """In process. Beam's `DirectRunner` would look for a Prism binary on the network first."""
 
@@ -427,11 +428,9 @@ class Pipeline:
             )
         return self._record(steps.Alert(webhook, events))
 
-    @property
-    def alerting(self) -> steps.Alert | None:
-        """Whom to tell what went wrong, if anybody."""
-        found = self._steps.get(steps.Alert)
-        return found if isinstance(found, steps.Alert) else None
+    def step(self, kind: type[_Step]) -> _Step | None:
+        """What was recorded of a kind; None: nothing."""
+        return next((step for step in self._steps.values() if isinstance(step, kind)), None)
 
     def cache(self) -> "Pipeline":
         """Lets a node whose inputs, code and parameters did not change reuse its outputs."""

@@ -13,7 +13,7 @@ from typing import NoReturn, TextIO
 
 from components.errors import BeamfleetError
 from components.imports import heavy_imports
-from pipelines import alerts, metadata, runner
+from pipelines import alerts, metadata, runner, steps
 from pipelines.lock import only_run_on
 from pipelines.noise import output_to
 from pipelines.pipeline import Pipeline
@@ -37,16 +37,26 @@ class _Interruption:
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs the pipeline and prints its summary; 130 after Ctrl-C, 143 after a SIGTERM."""
-    root = Path(arguments.root) if arguments.root else None
-    options = {name: getattr(arguments, name) for name in OPTIONS}
-    pipeline = load_pipeline(_target(arguments.pipeline), root, **options)
-    pipeline.with_beam_args(*arguments.beam_arg)
-    pipeline.check()
+    pipeline = wanted_pipeline(arguments)
     interruption = _Interruption()
     for number in _SIGNALS:  # SIGINT too: a shell's background jobs ignore it
         signal.signal(number, interruption)
     with only_run_on(pipeline.root):
         return _run(pipeline, arguments, interruption)
+
+
+def wanted_pipeline(arguments: argparse.Namespace) -> Pipeline:
+    """The pipeline that the command line asks for, checked.
+
+    Raises:
+      BeamfleetError: there is no such pipeline, or it cannot run.
+    """
+    root = Path(arguments.root) if arguments.root else None
+    options = {name: getattr(arguments, name) for name in OPTIONS}
+    pipeline = load_pipeline(_target(arguments.pipeline), root, **options)
+    pipeline.with_beam_args(*arguments.beam_arg)
+    pipeline.check()
+    return pipeline
 
 
 def _target(given: str) -> str:
@@ -73,7 +83,7 @@ def _run(pipeline: Pipeline, arguments: argparse.Namespace, interruption: _Inter
 
 def _alert(pipeline: Pipeline, run_id: str, events: Mapping[str, str]) -> None:
     """Tells whom the pipeline names; what goes wrong with that is said, and nothing more."""
-    asked = pipeline.alerting
+    asked = pipeline.step(steps.Alert)
     events = {event: why for event, why in events.items() if asked and event in asked.on}
     if not asked or not events:
         return
