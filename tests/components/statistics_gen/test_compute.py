@@ -7,7 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.errors import BeamfleetError
-from components.example_validator.validate import list_anomalies, validate_split
+from components.example_validator.validate import (
+    SplitStatistics,
+    list_anomalies,
+    validate_split,
+)
 from components.examples.read import ExamplesSplit
 from components.statistics_gen import compute
 from components.statistics_gen.compute import compute_statistics, write_statistics
@@ -69,11 +73,12 @@ def test_tfdv_reads_the_files_and_finds_the_anomaly(
     assert tfdv.load_stats_binary(str(file)) == statistics
     schema = tfdv.infer_schema(statistics)
     folder = str(tmp_path / "anomalies")
-    assert list_anomalies("train", validate_split(str(file), schema, folder)) == []
+    now = SplitStatistics(str(file))
+    assert list_anomalies("train", validate_split(now, schema, folder)) == []
 
     tfdv.get_domain(schema, "word").value.remove("w1")
     schema.feature.add(name="absent", type=2).presence.min_fraction = 1.0
-    anomalies = validate_split(str(file), schema, folder)
+    anomalies = validate_split(now, schema, folder)
     texts = [str(anomaly) for anomaly in list_anomalies("train", anomalies)]
     assert len(texts) == 2
     assert texts[0].startswith("split train, column 'absent'")
