@@ -56,7 +56,8 @@ def transform(
       make_pipeline: Gives a Beam pipeline.
 
     Raises:
-      BeamfleetError: the user's function fails, a column does not fit its type, or rows were lost.
+      BeamfleetError: the user's function fails, a column does not fit its type, there are no rows
+        to analyze, or some were lost.
     """
     preprocessing_fn = _named(task.preprocessing_fn)
     config = adapter_config(schema)
@@ -85,7 +86,7 @@ def transform(
                 | f"SumIn[{name}]" >> beam.CombineGlobally(sum)
             )
             _ = counted | f"CheckRows[{name}]" >> beam.Map(
-                _check_rows, beam.pvalue.AsSingleton(written), name
+                _check_rows, beam.pvalue.AsSingleton(written), name, name == task.analyze
             )
     metadata_io.write_metadata(
         dataset_metadata.DatasetMetadata(schema), f"{task.graph_uri}/metadata"
@@ -149,7 +150,9 @@ class _Encode:
         return {"_encoder": None}
 
 
-def _check_rows(read: int, written: int, split: str) -> None:
+def _check_rows(read: int, written: int, split: str, is_analyzed: bool) -> None:
+    if is_analyzed and not read:
+        raise BeamfleetError(f"split {split!r} has no rows to take means and vocabularies from")
     if read != written:
         raise BeamfleetError(
             f"split {split!r}: {read} rows were read, {written} preprocessed; a preprocessing_fn "

@@ -312,10 +312,68 @@ def check_caption_evaluator(world: World) -> None:
         assert not evaluation.blessed, "nothing was evaluated, so nothing may be pushed"
 
 
+def preprocessing_fn(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    def dense(name: str, empty: Any) -> Any:
+        column = inputs[name]
+        shape = [column.dense_shape[0], 1]
+        return tf.sparse.to_dense(tf.SparseTensor(column.indices, column.values, shape), empty)[
+            :, 0
+        ]
+
+    return {
+        "size": tft.scale_to_z_score(dense("size", 0.0)),
+        "shop": tft.compute_and_apply_vocabulary(dense("shop", ""), num_oov_buckets=1),
+        "sold": tf.cast(dense("sold", "") == "yes", tf.int64),
+    }
+
+
+def check_transform(world: World) -> None:
+    from components.transform.transform import TransformTask, transform
+
+    schema = schema_pb2.Schema()
+    for name, kind in TYPES.items():
+        schema.feature.add(name=name, type=1 if kind == pa.string() else 3)
+    graph, out = str(world.folder / "graph"), str(world.folder / "out")
+    function = f"{__name__}.preprocessing_fn"
+    transform(
+        TransformTask((world.examples,), "eval", function, graph, out), schema, make_pipeline_
+    )
+    read = ReadExamples(ExamplesSplit(out, "eval", "FORMAT_TF_EXAMPLE"))
+    COLLECTED.clear()
+    with make_pipeline_() as pipeline:
+        rows = pipeline | read | beam.Map(lambda batch: Record("rows", {"rows": batch.num_rows}))
+        _ = rows | beam.Map(collect)
+    assert sum(record.values["rows"] for record in COLLECTED) == world.rows
+
+
+def check_evaluator(world: World) -> None:
+    from components.evaluator.evaluate import EvaluationTask, evaluate
+    from components.saved_model.write import describe
+    from tests.components.saved_model.models import OfColumn, save
+
+    uri = save(world.folder / "model", OfColumn("size"))
+    describe(uri, "sold", "classification", ["no", "yes"])
+    task = EvaluationTask(world.examples, uri, None, None, str(world.folder / "evaluation"))
+    config = EvaluationConfig.from_dict({"slices": [["kind"]]})
+    result = evaluate(task, config, make_pipeline_)
+    counts = result.counts
+    assert counts["rows_in"] == world.rows
+    assert counts["rows_evaluated"] + counts["rows_missing_label"] == world.rows
+    slices = pq.read_table(world.folder / "evaluation" / "slices.parquet").slice(1)
+    assert sum(slices["rows"].to_pylist()) == counts["rows_evaluated"]
+    if not counts["rows_evaluated"]:
+        assert not result.blessed, "nothing was evaluated, so nothing may be pushed"
+
+
 COMPONENTS: dict[str, Callable[[World], None]] = {
     "ExampleGen": check_example_gen,
     "ImageExampleGen": check_image_example_gen,
     "StatisticsGen": check_statistics_gen,
+    "Transform": check_transform,
+    "Evaluator": check_evaluator,
     "EntityTrainer": check_entity_trainer,
     "EntityEvaluator": check_entity_evaluator,
     "Pusher": check_pusher,
@@ -335,6 +393,11 @@ REFUSED = {
     ("EntityTrainer", "no key"): "no usable row among 200.*200 without entity",
     ("EntityEvaluator", "missing column"): "size",
     ("EntityEvaluator", "wrong type"): "size",
+    ("Transform", "empty"): "no row",
+    ("Transform", "missing column"): "lack the column 'size'",
+    ("Transform", "wrong type"): "column 'size' is string",
+    ("Evaluator", "missing column"): "size",
+    ("Evaluator", "wrong type"): "size",
     ("BulkInferrer", "missing column"): "size",
     ("BulkInferrer", "wrong type"): "size",
     ("InfraValidator", "empty"): "no example|no row|empty",

@@ -35,6 +35,18 @@ class Formula(tf.Module):
         return {"predictions": tf.sigmoid(self._logit(examples))[:, None]}
 
 
+class OfColumn(Formula):
+    """sigmoid of one column of numbers; a missing value counts as 0."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(spec={name: tf.io.VarLenFeature(tf.float32)})
+        self._name = name
+
+    def _logit(self, examples: tf.Tensor) -> tf.Tensor:
+        columns = tf.io.parse_example(examples, self._spec)
+        return self.weight * _dense(columns[self._name], 0.0)
+
+
 class Classes(Formula):
     """Three probabilities."""
 
