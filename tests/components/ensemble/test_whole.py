@@ -91,11 +91,20 @@ def test_a_model_without_its_tokenizer_is_refused(tmp_path: Path, kind: str, han
 def test_code_of_a_model_is_neither_run_nor_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """transformers asks on the terminal whether to run it, and a scheduler's "y" is soon said."""
     shutil.copytree(HERE / "clip", tmp_path / "clip")
     file = tmp_path / "clip" / "processor_config.json"
-    content = json.loads(file.read_text()) if file.exists() else {}
-    content["auto_map"] = {"AutoProcessor": "own.Processor"}
+    content = json.loads(file.read_text())
+    content["image_processor"] |= {
+        "auto_map": {"AutoImageProcessor": "own.Processor"},
+        "image_processor_type": "Own",
+    }
     file.write_text(json.dumps(content))
-    (tmp_path / "clip" / "own.py").write_text("raise SystemExit('code was run')")
-    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it was asked for"))
-    ClipRanker(str(tmp_path / "clip")).load_model()
+    (tmp_path / "clip" / "own.py").write_text(
+        f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()\nclass Processor: pass\n"
+    )
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda *text: asked.append(str(text)) or "y")
+    with pytest.raises(Exception, match="trust_remote_code"):
+        ClipRanker(str(tmp_path / "clip")).load_model()
+    assert not asked and not (tmp_path / "ran").exists()
