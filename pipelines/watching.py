@@ -23,15 +23,24 @@ class Seen:
         return f"span {self.spans[-1]}" if self.spans else "other files"
 
 
-def look(config: IngestConfig) -> Seen | None:
-    """What a run would read now; None: nothing is there yet."""
-    from components.example_gen.files import find_files  # imports Beam
+class Look:
+    """What a run would read now; None where it can read nothing, and says once why."""
 
-    try:
-        files = find_files(config)
-    except (BeamfleetError, OSError):  # OSError: a file that was removed meanwhile
-        return None
-    return Seen(files.fingerprint, files.spans)
+    def __init__(self, config: IngestConfig, say: Callable[[str], None]) -> None:
+        self._config, self._say, self._said = config, say, ""
+
+    def __call__(self) -> Seen | None:
+        from components.example_gen.files import find_files  # imports Beam
+
+        try:
+            files = find_files(self._config)
+        except (BeamfleetError, OSError) as error:  # OSError: a file that was removed meanwhile
+            if str(error) != self._said:
+                self._say(f"nothing to read: {error}")
+            self._said = str(error)
+            return None
+        self._said = ""
+        return Seen(files.fingerprint, files.spans)
 
 
 class Watcher:

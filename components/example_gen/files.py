@@ -49,9 +49,9 @@ def find_files(config: IngestConfig) -> InputFiles:
     main, evaluation = (
         [
             metadata
-            for digits in spans.values()
-            for path in paths
-            for metadata in _list(_newest_version(path.replace(SPAN, digits)), suffixes)
+            # Once each: a path without a span is the same for all of them.
+            for path in dict.fromkeys(p.replace(SPAN, d) for d in spans.values() for p in paths)
+            for metadata in _list(_newest_version(path), suffixes)
         ]
         for paths in (config.source.paths, given)
     )

@@ -10,11 +10,14 @@ import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.entity_models.spec import ModelSpec
+from components.errors import BeamfleetError
 from components.saved_model.layout import SIGNATURE
 
 Floats = npt.NDArray[np.float64]
 
 _TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float32()}
+_ROUNDING = 1e-3
+"""Of probabilities in 32 bits or fewer."""
 _BATCH_ROWS = 8_192
 """Rows that TensorFlow is given at a time, which bounds its memory."""
 
@@ -42,10 +45,15 @@ class LoadedModel:
         return self._spec.classes
 
     def predict_proba(self, frame: pd.DataFrame) -> Floats:
-        """(rows, classes) probabilities."""
+        """(rows, classes) probabilities.
+
+        Raises:
+          BeamfleetError: the graph gives something else, such as logits.
+        """
         scores = self._run(frame)
         if scores.shape[1] == 1:
             scores = np.hstack([1 - scores, scores])
+        _check_probabilities(scores)
         return scores
 
     def predict(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
@@ -71,6 +79,17 @@ class LoadedModel:
             for name, kind in self._spec.features
         ]
         return pa.RecordBatch.from_arrays(arrays, names=[name for name, _ in self._spec.features])
+
+
+def _check_probabilities(scores: Floats) -> None:
+    """NaN is left to those who predict: it makes a row fail by itself."""
+    known = scores[np.isfinite(scores).all(axis=1)]
+    sums = known.sum(axis=1)
+    if (known < -_ROUNDING).any() or (np.abs(sums - 1) > _ROUNDING).any():
+        raise BeamfleetError(
+            "the model gives numbers that are no probabilities (0 to 1, 1 together), perhaps "
+            "logits; let it end with a sigmoid or a softmax"
+        )
 
 
 def _lists(values: pa.Array) -> pa.Array:

@@ -13,7 +13,7 @@ from components.errors import BeamfleetError
 from pipelines import steps
 from pipelines.commands.run import OPTIONS, wanted_pipeline
 from pipelines.lock import is_held
-from pipelines.watching import Seen, Watcher, look
+from pipelines.watching import Look, Seen, Watcher
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DISTURBED = 128
@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
     for number in _SIGNALS:
         signal.signal(number, runs.stop)
     root = pipeline.root
-    watcher = Watcher(root, lambda: look(read.config), runs, lambda: is_held(root))
+    watcher = Watcher(root, Look(read.config, _say), runs, lambda: is_held(root))
     _say(f"watching {', '.join(read.config.source.paths)} every {arguments.every:g} s")
     while True:
         if (status := watcher.step()) is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.example_gen.source import CsvSource, IngestConfig
-from pipelines.watching import STATE, Seen, Watcher, look
+from pipelines.watching import STATE, Look, Seen, Watcher
 
 
 class World:
@@ -92,14 +92,17 @@ def test_a_broken_state_is_no_state(world: World, broken: str) -> None:
 
 def test_a_look_follows_spans_and_content(tmp_path: Path) -> None:
     config = IngestConfig(CsvSource((str(tmp_path / "span-{SPAN}"),), window=2))
-    assert look(config) is None
+    said: list[str] = []
+    look = Look(config, said.append)
+    assert [look(), look()] == [None, None]
+    assert len(said) == 1 and "there is no span at all" in said[0]
     for number in (1, 2, 3):
         (tmp_path / f"span-{number}").mkdir()
         (tmp_path / f"span-{number}" / "rows.csv").write_text("a\n1\n")
-        seen = look(config)
+        seen = look()
         assert seen is not None and str(seen) == f"span {number}"
-    assert seen.spans == (2, 3) and look(config) == seen
+    assert seen.spans == (2, 3) and look() == seen
     (tmp_path / "span-1" / "rows.csv").write_text("a\n2\n")
-    assert look(config) == seen  # it is out of the window
+    assert look() == seen  # it is out of the window
     (tmp_path / "span-2" / "rows.csv").write_text("a\n2\n")
-    assert look(config) != seen
+    assert look() != seen

@@ -69,6 +69,19 @@ def test_a_window_takes_the_numbers_before_the_newest(tmp_path: Path) -> None:
     assert find(pattern, span=3, window=2).fingerprint != find(pattern, span=3).fingerprint
 
 
+def test_a_path_without_a_span_is_read_once_in_a_window(spans: Path) -> None:
+    (spans / "extra.csv").write_text("a\n1\n")
+    (spans / "eval.csv").write_text("a\n2\n")
+    (spans / "span-9").mkdir()
+    (spans / "span-9" / "rows.csv").write_text("a\n3\n")
+    paths = (str(spans / "extra.csv"), str(spans / "span-{SPAN}"))
+    given = GivenSplit((str(spans / "eval.csv"),))
+    found = find_files(IngestConfig(CsvSource(paths, window=2), given))
+    assert found.spans == (9, 10)
+    assert [Path(path).name for path in found.main].count("extra.csv") == 1
+    assert len(found.main) == 3 and found.evaluation == (str(spans / "eval.csv"),)
+
+
 def test_the_span_before_is_one_that_is_there(tmp_path: Path) -> None:
     for number in (1, 4, 7):
         (tmp_path / f"span-{number}").mkdir()

@@ -55,6 +55,13 @@ class Classes(Formula):
         return {"probabilities": tf.nn.softmax(tf.stack([-logit, tf.zeros_like(logit), logit], 1))}
 
 
+class Logits(Formula):
+    """Forgets the sigmoid."""
+
+    def _serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"predictions": self._logit(examples)[:, None]}
+
+
 class Distance(Formula):
     """A number of its own, without a second dimension."""
 

@@ -63,6 +63,13 @@ def test_classes_have_their_names(tmp_path: Path) -> None:
         described(tmp_path / "n", models.Classes(), classes=["a", "b"])
 
 
+def test_logits_are_not_taken_for_probabilities(tmp_path: Path) -> None:
+    result = predict(open_models(described(tmp_path / "m", models.Logits())), ROWS)
+    errors = result.column("error").to_pylist()
+    assert errors[1] is None  # 1.0 is a probability as well
+    assert all("no probabilities" in errors[row] for row in (0, 2, 3))
+
+
 def test_a_regression_gives_numbers(tmp_path: Path) -> None:
     uri = described(tmp_path / "m", models.Distance(), task="regression")
     assert predict(open_models(uri), ROWS).column("prediction").to_pylist() == LOGITS
