@@ -4,15 +4,19 @@ import functools
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from tfx.orchestration.portable import cache_utils, launcher
+from tfx.utils import dependency_utils
 
 from components.errors import BeamfleetError
 from components.user_function import own_fingerprint
 from pipelines.events import CACHED, DONE, FAILED, SKIPPED, STARTED, NodeEvent, Observer
+
+IN_PROCESS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
+"""Beam's runners that start no worker elsewhere."""
 
 # What a traceback says of our errors after Beam has turned it into text.
 _OUR_ERROR = re.compile(
@@ -96,9 +100,30 @@ def observed(observer: Observer) -> Iterator[None]:
     launcher.Launcher = functools.partial(_ObservedLauncher, observer=observer)
     cache_utils.get_cache_context = functools.partial(_cache_context, key, own_fingerprint())
     try:
-        yield
+        with tfx_stays_here():
+            yield
     finally:
         launcher.Launcher, cache_utils.get_cache_context = original, key
+
+
+@contextmanager
+def tfx_stays_here() -> Iterator[None]:
+    """Has TFX pack itself for Beam's workers only where these are in other processes.
+
+    For every node that runs Beam it would copy its own package to a temporary folder, 50 MB that
+    nobody needs and nobody deletes.
+    """
+    original = dependency_utils.make_beam_dependency_flags
+
+    def flags(arguments: Sequence[str]) -> list[str]:
+        in_process = any(f"--runner={runner}" in arguments for runner in IN_PROCESS)
+        return list(arguments) if in_process else original(list(arguments))
+
+    dependency_utils.make_beam_dependency_flags = flags
+    try:
+        yield
+    finally:
+        dependency_utils.make_beam_dependency_flags = original
 
 
 def _cache_context(

@@ -9,9 +9,10 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.utils import dependency_utils
 
 from components.user_function import own_fingerprint
-from pipelines import runner
+from pipelines import launching, runner
 from pipelines.events import CACHED, DONE, SKIPPED, STARTED, NodeEvent
 
 
@@ -109,3 +110,14 @@ def test_own_code_and_pages_are_in_the_fingerprint(tmp_path, monkeypatch):
         (tmp_path / name).write_text("y")
         found.append(own_fingerprint())
     assert found[0] == found[1] and len(set(found)) == 3
+
+
+def test_tfx_packs_itself_for_workers_elsewhere_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dependency_utils, "build_ephemeral_package", lambda: "tfx.tar.gz")
+    with launching.tfx_stays_here():
+        flags = dependency_utils.make_beam_dependency_flags
+        assert flags(["--runner=FnApiRunner"]) == ["--runner=FnApiRunner"]
+        assert flags(["--runner=FlinkRunner"])[-1] == "--extra_package=tfx.tar.gz"
+    assert "--extra_package=tfx.tar.gz" in dependency_utils.make_beam_dependency_flags(
+        ["--runner=FnApiRunner"]
+    )
