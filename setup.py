@@ -8,12 +8,14 @@ from setuptools import find_namespace_packages, setup
 
 BASE = [
     "apache-beam==2.77.0",
+    "duckdb>=2,<3",
     "keras>=3,<4",
     "kserve==0.21.0",
     "ml-metadata==1.21.0",
     "numpy>=1.26,<3",
     "pandas>=2.3,<3",
     "pip",
+    "plotly>=7.1,<8",
     "protobuf>=6.33,<7",
     "pyarrow>=18.1,<19",
     "rich>=15,<16",
@@ -50,6 +52,8 @@ setup(
             "torch>=2.13,<2.14",
             "transformers>=5.23,<6",
         ],
+        "export": ["mlflow-skinny>=3.17,<4", "openlineage-python>=1.54,<2"],
+        "notebooks": ["ipykernel", "jupyterlab>=4.6,<5", "nbclient>=0.11"],
     },
     entry_points={"console_scripts": ["beamfleet=pipelines.cli:main"]},
 )
