@@ -1,0 +1,124 @@
+"""Nodes that make and evaluate models."""
+
+from components.user_function import code_fingerprint
+from pipelines import steps
+from pipelines.nodes.graph import Graph
+
+
+def train_per_entity(graph: Graph, step: steps.TrainPerEntity) -> None:
+    from components.entity_trainer.component import EntityTrainer
+
+    config = step.config
+    node = EntityTrainer(
+        examples=graph.channels["examples"],
+        schema=graph.channels["schema"],
+        train_fn=config.train_fn,
+        entity=config.entity,
+        label=config.label,
+        task=config.task,
+        hparams=config.hparams,
+        min_rows=config.min_rows,
+        max_rows=config.max_rows,
+        max_failed_share=config.max_failed_share,
+        missing=config.missing,
+    )
+    if graph.gate is not None:
+        node.add_upstream_node(graph.gate)  # no training on examples that were found wanting
+    graph.add(node, "EntityTrainer", model="model")
+
+
+def preprocess(graph: Graph, step: steps.Preprocess) -> None:
+    from components.transform.component import Transform
+
+    node = Transform(
+        examples=graph.channels["examples"],
+        schema=graph.channels["schema"],
+        preprocessing_fn=step.preprocessing_fn,
+    )
+    if graph.gate is not None:
+        node.add_upstream_node(graph.gate)
+    graph.add(
+        node,
+        "Transform",
+        transform_graph="transform_graph",
+        transformed_examples="transformed_examples",
+    )
+
+
+def tune(graph: Graph, step: steps.Tune) -> None:
+    from tfx.components.tuner.component import Tuner
+
+    train = graph.steps[steps.Train]
+    assert isinstance(train, steps.Train)
+    node = Tuner(
+        examples=graph.channels["transformed_examples"],
+        schema=graph.channels["schema"],
+        transform_graph=graph.channels["transform_graph"],
+        tuner_fn=step.tuner_fn,
+        custom_config={
+            "hparams": train.options.get("hparams", {}),
+            "trials": step.trials,
+            # TFX's cache would not see a change of a function that is named by its path.
+            "code_fingerprint": code_fingerprint(step.tuner_fn),
+        },
+    )
+    graph.add(node, "Tuner", hyperparameters="best_hyperparameters")
+
+
+def with_hyperparameters(graph: Graph, step: steps.WithHyperparameters) -> None:
+    from tfx.dsl.components.common.importer import Importer
+    from tfx.types.standard_artifacts import HyperParameters
+
+    node = Importer(source_uri=step.path, artifact_type=HyperParameters)
+    graph.add(node, "HyperparametersImporter", hyperparameters="result")
+
+
+def train(graph: Graph, step: steps.Train) -> None:
+    from components.trainer.component import Trainer
+
+    node = Trainer(
+        examples=graph.channels["transformed_examples"],
+        schema=graph.channels["schema"],
+        transform_graph=graph.channels["transform_graph"],
+        hyperparameters=graph.channels.get("hyperparameters"),
+        run_fn=step.run_fn,
+        label=step.label,
+        **step.options,
+    )
+    if graph.gate is not None:
+        node.add_upstream_node(graph.gate)
+    graph.add(node, "Trainer", model="model")
+
+
+def evaluate(graph: Graph, step: steps.Evaluate) -> None:
+    if steps.Train in graph.steps:
+        _evaluate_one(graph, step)
+        return
+    from components.entity_evaluator.component import EntityEvaluator
+
+    node = EntityEvaluator(
+        examples=graph.channels["examples"],
+        model=graph.channels["model"],
+        push_destination=graph.push_directory,
+        **step.options,
+    )
+    graph.add(
+        node,
+        "EntityEvaluator",
+        evaluation="evaluation",
+        blessing="blessing",
+        model="composed_model",
+    )
+
+
+def _evaluate_one(graph: Graph, step: steps.Evaluate) -> None:
+    from components.evaluator.component import Evaluator
+
+    node = Evaluator(
+        examples=graph.channels["examples"],
+        model=graph.channels["model"],
+        transform_graph=graph.channels["transform_graph"],
+        push_destination=graph.push_directory,
+        **step.options,
+    )
+    graph.add(node, "Evaluator", evaluation="evaluation", blessing="blessing")
