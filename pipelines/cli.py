@@ -54,7 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_run, _watch, _list, _runs, _show, _predict, _serve, _rollback, _export, _init):
+    for add in (
+        *(_run, _watch, _list, _runs, _show, _compare, _lineage, _tensorboard),
+        *(_predict, _serve, _rollback, _export, _init),
+    ):
         add(commands)
     return parser
 
@@ -191,6 +194,57 @@ def _show(commands: Commands) -> None:
     parser.add_argument("--all", action="store_true", help="list all entities, not only a pick")
     _root(parser)
     _json(parser)
+
+
+def _compare(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "compare",
+        "compare two runs: parameters, code, data, metrics, slices, entities, seconds",
+        "20250131-120000 latest",
+        "runs/census /tmp/census",
+        "20250131-120000 20250201-120000 --root runs/census --json",
+    )
+    for name in "ab":
+        parser.add_argument(
+            name, metavar="RUN", help="name of a run, ROOT/NAME, `latest`, or a root: its latest"
+        )
+    _root(parser)
+    _json(parser)
+
+
+def _lineage(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "lineage",
+        "show what made an artifact, and what was made from it",
+        "runs/census/pushed/1 --up",
+        "runs/census/artifacts/ExampleGen/examples/1 --down",
+        "6 --root runs/census --json",
+    )
+    parser.add_argument(
+        "artifact",
+        metavar="ARTIFACT",
+        help="folder of an artifact or a path in it, a pushed version's folder, or an id",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--up", action="store_true", help="only what made it")
+    which.add_argument("--down", action="store_true", help="only what was made from it")
+    _root(parser)
+    _json(parser)
+
+
+def _tensorboard(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "tensorboard",
+        "show the training curves of a run in TensorBoard, on this machine only",
+        "latest --root runs/taxi",
+        "20250131-120000 --port 6007",
+    )
+    parser.add_argument("run", nargs="?", default="latest", help="name of a run (latest)")
+    parser.add_argument("--port", type=int, default=6006, help="0 takes any free one (6006)")
+    _root(parser)
 
 
 def _predict(commands: Commands) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from components.errors import BeamfleetError
 from pipelines.lock import is_held
+from pipelines.metadata_store import DATABASE as DATABASE
+from pipelines.metadata_store import opened as _store
 
-DATABASE = "metadata.db"
 _ERROR, _STATE, _SECONDS = "error", "state", "seconds"
 _STATES = {"COMPLETE": "done", "CACHED": "cached", "FAILED": "failed", "CANCELED": "stopped"}
 
@@ -25,6 +26,8 @@ class Artifact:
     uri: str
     properties: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Custom properties."""
+    id: int = 0
+    """In ML Metadata."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Node:
     error: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Execution properties: structures are JSON."""
+    inputs: tuple[Artifact, ...] = ()
+    """What it read; `key` is the name of the input."""
+    id: int = 0
+    """Of the execution in ML Metadata."""
 
     def output(self, key: str) -> Artifact | None:
         """The output of that name, or None."""
@@ -82,7 +89,7 @@ def read_runs(root: Path) -> list[Run]:
     """All runs of a root, oldest first, without the artifacts."""
     with _store(root) as store:
         contexts = store.get_contexts_by_type("pipeline_run")
-        runs = [_run(store, context, root, with_outputs=False) for context in contexts]
+        runs = [_run(store, context, root, with_artifacts=False) for context in contexts]
     return sorted(runs, key=lambda run: (run.started, run.run_id))
 
 
@@ -95,7 +102,7 @@ def read_run(root: Path, run_id: str) -> Run:
     with _store(root) as store:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
         if context is not None:
-            return _run(store, context, root, with_outputs=True)
+            return _run(store, context, root, with_artifacts=True)
         names = sorted(c.name for c in store.get_contexts_by_type("pipeline_run"))
     raise BeamfleetError(
         f"{root} has no run {run_id!r}; the latest are: {', '.join(names[-5:]) or 'none'}"
@@ -167,45 +174,47 @@ def find_roots(base: Path) -> list[Path]:
     return sorted(path.parent for path in base.glob(f"*/{DATABASE}"))
 
 
-@contextmanager
-def _store(root: Path) -> Iterator[Any]:
-    database = root / DATABASE
-    if not database.exists():
-        raise BeamfleetError(f"{root} has no runs yet ({DATABASE} is missing)")
-    from ml_metadata import MetadataStore, errors
-    from ml_metadata.proto import metadata_store_pb2
-
-    config = metadata_store_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = str(database)
-    try:
-        yield MetadataStore(config)
-    except errors.StatusError as error:
-        text = str(error).strip().splitlines()
-        raise BeamfleetError(
-            f"{database} cannot be read or written, is the disk full? {text[0] if text else ''}"
-        ) from error
-
-
-def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
-    executions = store.get_executions_by_context(context.id)
-    artifacts = _outputs(store, executions) if with_outputs else {}
+def nodes_of(
+    store: Any, root: Path, executions: Sequence[Any], *, with_artifacts: bool = True
+) -> list[Node]:
+    """Executions of one root, as nodes, in the order in which they started."""
+    outputs = linked(store, executions, "OUTPUT") if with_artifacts else {}
+    inputs = linked(store, executions, "INPUT") if with_artifacts else {}
+    makers = _makers(store, executions, outputs)
     # A killed process could not say that it ended; the lock knows.
     unfinished = "running" if is_held(root) else "stopped"
-    nodes = [_node(store, e, artifacts.get(e.id, ()), unfinished) for e in executions]
+    nodes = [
+        _node(store, e, makers.get(e.id), inputs.get(e.id, ()), outputs.get(e.id, ()), unfinished)
+        for e in executions
+    ]
+    return sorted(nodes, key=lambda node: node.started)
+
+
+def _run(store: Any, context: Any, root: Path, *, with_artifacts: bool) -> Run:
+    executions = store.get_executions_by_context(context.id)
+    nodes = nodes_of(store, root, executions, with_artifacts=with_artifacts)
     pipelines = [
         c.name
         for e in executions[:1]
         for c in store.get_contexts_by_execution(e.id)
         if c.type == "pipeline"
     ]
-    ordered = tuple(sorted(nodes, key=lambda node: node.started))
-    state = _noted(context, _STATE) or unfinished
+    state = _noted(context, _STATE) or ("running" if is_held(root) else "stopped")
     known = context.custom_properties
     took = known[_SECONDS].double_value if _SECONDS in known else None
-    return Run(context.name, pipelines[0] if pipelines else "", str(root), state, ordered, took)
+    return Run(
+        context.name, pipelines[0] if pipelines else "", str(root), state, tuple(nodes), took
+    )
 
 
-def _node(store: Any, execution: Any, outputs: tuple[Artifact, ...], unfinished: str) -> Node:
+def _node(
+    store: Any,
+    execution: Any,
+    maker: Any,
+    inputs: tuple[Artifact, ...],
+    outputs: tuple[Artifact, ...],
+    unfinished: str,
+) -> Node:
     started, ended = execution.create_time_since_epoch, execution.last_update_time_since_epoch
     return Node(
         name=_node_name(store, execution),
@@ -214,7 +223,10 @@ def _node(store: Any, execution: Any, outputs: tuple[Artifact, ...], unfinished:
         seconds=(ended - started) / 1000,
         outputs=outputs,
         error=_noted(execution, _ERROR),
-        parameters={name: _plain(v) for name, v in execution.custom_properties.items()},
+        # What a driver finds out, such as fingerprints of files, a cached execution does not have.
+        parameters={**(parameters_of(maker) if maker else {}), **parameters_of(execution)},
+        inputs=inputs,
+        id=execution.id,
     )
 
 
@@ -237,22 +249,52 @@ def _node_name(store: Any, execution: Any) -> str:
     return names[0] if names else str(execution.type)
 
 
-def _outputs(store: Any, executions: Sequence[Any]) -> dict[int, tuple[Artifact, ...]]:
+def _makers(
+    store: Any, executions: Sequence[Any], outputs: Mapping[int, tuple[Artifact, ...]]
+) -> dict[int, Any]:
+    """Id of a cached execution -> the one that made what it took."""
     from ml_metadata.proto import metadata_store_pb2
 
-    events = [
+    cached = {
+        outputs[e.id][0].id: e.id
+        for e in executions
+        if e.last_known_state == metadata_store_pb2.Execution.CACHED and outputs.get(e.id)
+    }
+    made = [
         event
-        for event in store.get_events_by_execution_ids([e.id for e in executions])
+        for event in store.get_events_by_artifact_ids(list(cached))
         if event.type == metadata_store_pb2.Event.OUTPUT
     ]
+    first = {
+        artifact: min(event.execution_id for event in made if event.artifact_id == artifact)
+        for artifact in {event.artifact_id for event in made}
+    }
+    by_id = {e.id: e for e in store.get_executions_by_id(set(first.values()))}
+    return {cached[artifact]: by_id[maker] for artifact, maker in first.items()}
+
+
+def linked(
+    store: Any, executions: Sequence[Any], event_type: str
+) -> dict[int, tuple[Artifact, ...]]:
+    """Id of the execution -> its artifacts by events of this type, such as `INPUT`."""
+    from ml_metadata.proto import metadata_store_pb2
+
+    wanted = metadata_store_pb2.Event.Type.Value(event_type)
+    everything = store.get_events_by_execution_ids([e.id for e in executions])
+    events = [event for event in everything if event.type == wanted]
     by_id = {a.id: a for a in store.get_artifacts_by_id({e.artifact_id for e in events})}
     result: dict[int, tuple[Artifact, ...]] = {}
     for event in events:
         key = next((s.key for s in event.path.steps if s.HasField("key")), "")
         artifact = by_id[event.artifact_id]
-        made = Artifact(key, artifact.type, artifact.uri, _properties(artifact))
+        made = Artifact(key, artifact.type, artifact.uri, _properties(artifact), artifact.id)
         result[event.execution_id] = (*result.get(event.execution_id, ()), made)
     return result
+
+
+def parameters_of(execution: Any) -> dict[str, Any]:
+    """Plain values of an execution's properties."""
+    return {name: _plain(v) for name, v in execution.custom_properties.items()}
 
 
 def _properties(artifact: Any) -> dict[str, Any]:
