@@ -293,29 +293,45 @@ def _export(commands: Commands) -> None:
     parser = _add(
         commands,
         "export",
-        "export images and their captions as pairs to train an image generator on",
-        "runs/captions --out pairs",
-        "runs/captions --out pairs --format imagefolder --min-probability 0.8 --caption all",
-    )
-    parser.add_argument("result", help="root of runs that captioned images, or folder of a result")
-    parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder")
-    parser.add_argument(
-        "--format",
-        choices=("webdataset", "imagefolder"),
-        default="webdataset",
-        help="tar shards, or an image folder of Hugging Face (webdataset)",
+        "export a run for MLflow or OpenLineage, or captioned images as pairs for training",
+        "runs/census --to mlflow --out mlruns",
+        "runs/census/20250131-120000 --to openlineage --out events.jsonl",
+        "latest --to openlineage --url http://localhost:5000",
+        "runs/captions --to webdataset --out pairs",
+        "runs/captions --to imagefolder --out pairs --min-probability 0.8 --caption all",
     )
     parser.add_argument(
-        "--min-probability", type=float, default=0.0, metavar="P", help="leave out the rest (0)"
+        "what",
+        metavar="RUN",
+        help="a root (its latest run), ROOT/RUN, or a run below `runs`; for images the root of "
+        "runs that captioned them, or the folder of a result",
+    )
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=("mlflow", "openlineage", "webdataset", "imagefolder"),
+        help="tracking store; events; tar shards of images, or an image folder of Hugging Face",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help="mlflow: folder of a file store; openlineage: new file; images: new or empty folder",
+    )
+    parser.add_argument(
+        "--url", help="server of mlflow or openlineage instead; keys: the environment, see docs"
+    )
+    parser.add_argument(
+        "--min-probability", type=float, metavar="P", help="images: leave out the rest (0)"
     )
     parser.add_argument(
         "--caption",
         choices=("best", "all"),
-        default="best",
         help="captions of an image (best); all: `text` of an imagefolder is a list, .txt has lines",
     )
     parser.add_argument(
-        "--allow-private", action="store_true", help="fetch also from addresses that are not public"
+        "--allow-private",
+        action="store_true",
+        help="images: fetch also from addresses that are not public",
     )
     _json(parser)
 

@@ -116,13 +116,15 @@ def _slices(evaluation: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _slice(name: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[SliceChange]:
-    rows = [next((side[n] for n in _COUNTS if n in side), None) for side in (ours, theirs)]
+    rows_a, rows_b = (
+        next((side[n] for n in _COUNTS if n in side), None) for side in (ours, theirs)
+    )
     metrics = [
         key
         for key in dict.fromkeys((*ours, *theirs))
         if isinstance(ours.get(key, theirs.get(key)), float) and not key.endswith(("_low", "_high"))
     ]
-    return [SliceChange(name, key, *rows, *_pair(ours, theirs, key)) for key in metrics]
+    return [SliceChange(name, key, rows_a, rows_b, *_pair(ours, theirs, key)) for key in metrics]
 
 
 def _entity(name: str, ours: Entity | None, theirs: Entity | None) -> EntityChange:

@@ -74,20 +74,8 @@ class Graph:
 
     def source(self, step: Step) -> Source | None:
         """What a step read that is no artifact."""
-        values = flat(step.parameters)
-        asked = [
-            text
-            for name, value in values.items()
-            if name.rpartition(".")[2] in _SOURCES
-            for text in (value if isinstance(value, list) else [value])
-            if text
-        ]
         properties = [self.artifacts[link.artifact].properties for link in step.outputs]
-        found = [file for p in properties for file in _files(p)]
-        if not asked:
-            return None
-        fingerprint = values.get("input_fingerprint") or values.get("sha256") or ""
-        return Source(tuple(map(str, found or asked)), str(fingerprint))
+        return source_of(step.parameters, properties)
 
     @cached_property
     def _makers(self) -> Mapping[int, Step]:
@@ -124,6 +112,28 @@ def read_graph(root: Path) -> Graph:
         if artifact.type == _PUSHED and (version := pushed_version(artifact))
     }
     return Graph(str(root), artifacts, tuple(_steps(runs, versions)))
+
+
+def source_of(parameters: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]) -> Source | None:
+    """What a node read that is no artifact; None: nothing.
+
+    Args:
+      parameters: Of the node.
+      outputs: Properties of what it made.
+    """
+    values = flat(parameters)
+    asked = [
+        text
+        for name, value in values.items()
+        if name.rpartition(".")[2] in _SOURCES
+        for text in (value if isinstance(value, list) else [value])
+        if text
+    ]
+    if not asked:
+        return None
+    found = [file for properties in outputs for file in _files(properties)]
+    fingerprint = values.get("input_fingerprint") or values.get("sha256") or ""
+    return Source(tuple(map(str, found or asked)), str(fingerprint))
 
 
 def pushed_version(artifact: Artifact) -> tuple[str, int] | None:

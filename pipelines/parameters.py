@@ -10,7 +10,8 @@ _FINGERPRINTS = ("fingerprint", "sha256")
 
 def flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters by dotted name, such as `custom_config.hparams.units`; lists stay whole."""
-    return dict(sorted(_flat("", parameters)))
+    found = [pair for name, value in parameters.items() for pair in _flat(name, value)]
+    return dict(sorted(found))
 
 
 def is_code(name: str) -> bool:
@@ -33,7 +34,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
     decoded = _decoded(value)
     if isinstance(decoded, Mapping) and decoded:
         for name, one in decoded.items():
-            yield from _flat(f"{prefix}.{name}" if prefix else str(name), one)
+            yield from _flat(f"{prefix}.{name}", one)
     else:
         yield prefix, decoded
 
