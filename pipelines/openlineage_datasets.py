@@ -21,7 +21,9 @@ def input_datasets(run: Run, node: Node) -> list[Any]:
     source = source_of(node.parameters, [made.properties for made in node.outputs])
     outside = [InputDataset(*_place(file)) for file in (source.files if source else ())]
     read = [
-        InputDataset(*_place(artifact.uri), _facets(artifact), inputFacets=_quality(run, artifact))
+        InputDataset(
+            *_place(artifact.uri), facets=_facets(artifact), inputFacets=_quality(run, artifact)
+        )
         for artifact in node.inputs
     ]
     return [*outside, *read]
@@ -32,7 +34,9 @@ def output_datasets(node: Node) -> list[Any]:
     from openlineage.client.event_v2 import OutputDataset
 
     return [
-        OutputDataset(*_place(artifact.uri), _facets(artifact), outputFacets=_statistics(artifact))
+        OutputDataset(
+            *_place(artifact.uri), facets=_facets(artifact), outputFacets=_statistics(artifact)
+        )
         for artifact in node.outputs
     ]
 
