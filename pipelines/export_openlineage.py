@@ -1,6 +1,5 @@
 """A run as events of OpenLineage: the pipeline is the parent, each node a job with datasets."""
 
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -8,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import BeamfleetError
+from components.files import write_whole
 from pipelines.credentials import cleaned, without_credentials
 from pipelines.metadata import Node, Run
 from pipelines.openlineage_datasets import input_datasets, output_datasets
 from pipelines.parameters import code
 
-PRODUCER = "https://github.com/beamfleet/beamfleet"
+PRODUCER = "urn:beamfleet:pipelines"
 NAMESPACE = "beamfleet"
 _ENDS = {"done": "COMPLETE", "cached": "COMPLETE", "failed": "FAIL", "stopped": "ABORT"}
 _RUNS = uuid.uuid5(uuid.NAMESPACE_URL, PRODUCER)
@@ -27,10 +27,9 @@ def lineage_events(run: Run) -> list[Any]:
     Args:
       run: As `metadata.read_run` gives it.
     """
-    found = list(_events_of_run(run))
-    for node in run.nodes:
-        found += _events_of_node(run, node)
-    return sorted(found, key=lambda event: str(event.eventTime))
+    start, *end = _events_of_run(run)
+    of_nodes = [event for node in run.nodes for event in _events_of_node(run, node)]
+    return [start, *sorted(of_nodes, key=lambda event: str(event.eventTime)), *end]
 
 
 def write_events(events: Sequence[Any], file: Path) -> None:
@@ -43,11 +42,8 @@ def write_events(events: Sequence[Any], file: Path) -> None:
 
     if file.exists():
         raise BeamfleetError(f"{file} is there already; give a new file")
-    with tempfile.NamedTemporaryFile(
-        "w", dir=file.absolute().parent, prefix=f".{file.name}", delete=False, encoding="utf-8"
-    ) as staged:
-        staged.writelines(Serde.to_json(event) + "\n" for event in events)
-    Path(staged.name).replace(file)
+    lines = "".join(f"{Serde.to_json(event)}\n" for event in events)
+    write_whole(str(file), lines.encode())
 
 
 def send_events(events: Sequence[Any], url: str, api_key: str | None) -> None:

@@ -23,7 +23,7 @@ def show_made_of(graph: Graph, artifact: Artifact, console: "Console") -> None:
     """Prints what made an artifact, up to the files that were read."""
     from rich.tree import Tree
 
-    tree = Tree(f"[bold]made by[/]  {_artifact(artifact)}")
+    tree = Tree(f"[bold]made by[/]  {_artifact(graph, artifact)}")
     _add_maker(graph, artifact, tree, set())
     console.print(tree)
 
@@ -32,7 +32,7 @@ def show_made_from(graph: Graph, artifact: Artifact, console: "Console") -> None
     """Prints what was made from an artifact."""
     from rich.tree import Tree
 
-    tree = Tree(f"[bold]made from[/]  {_artifact(artifact)}")
+    tree = Tree(f"[bold]made from[/]  {_artifact(graph, artifact)}")
     _add_users(graph, artifact, tree, set())
     if not tree.children:
         tree.add("nothing")
@@ -53,7 +53,9 @@ def _add_maker(graph: Graph, artifact: Artifact, tree: "Tree", seen: set[int]) -
         branch.add(line)
     for link in step.inputs:
         read = graph.artifacts[link.artifact]
-        _add_maker(graph, read, branch.add(f"[cyan]{escaped(link.key)}[/] {_artifact(read)}"), seen)
+        _add_maker(
+            graph, read, branch.add(f"[cyan]{escaped(link.key)}[/] {_artifact(graph, read)}"), seen
+        )
 
 
 def _add_users(graph: Graph, artifact: Artifact, tree: "Tree", seen: set[int]) -> None:
@@ -65,17 +67,18 @@ def _add_users(graph: Graph, artifact: Artifact, tree: "Tree", seen: set[int]) -
         branch = tree.add(_step(step))
         for link in step.outputs:
             made = graph.artifacts[link.artifact]
-            text = f"[cyan]{escaped(link.key)}[/] {_artifact(made)}"
+            text = f"[cyan]{escaped(link.key)}[/] {_artifact(graph, made)}"
             _add_users(graph, made, branch.add(text), seen)
 
 
-def _artifact(artifact: Artifact) -> str:
+def _artifact(graph: Graph, artifact: Artifact) -> str:
     counts = [
         f"{number(int(artifact.properties[name]))} {name}"
         for name in _COUNTS
         if artifact.properties.get(name) is not None
     ]
-    text = f"[bold]{artifact.type}[/] {artifact.id}  {escaped(artifact.uri)}"
+    place = artifact.uri.removeprefix(f"{graph.root}/artifacts/")
+    text = f"[bold]{artifact.type}[/] {artifact.id}  {escaped(place)}"
     return text + (f"  [dim]{', '.join(counts)}[/]" if counts else "")
 
 

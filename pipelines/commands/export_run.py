@@ -34,6 +34,8 @@ def main(arguments: argparse.Namespace) -> int:
         place = arguments.out or arguments.url
         text = without_credentials(f"{place}: {type(error).__name__}: {error}")
         raise BeamfleetError(f"run {run.run_id} was not exported to {text}") from None
+    finally:
+        logging.disable(logging.NOTSET)
     said = {"run": run.run_id, "to": arguments.to, **said}
     print(json.dumps(said) if arguments.json else shown(said["text"]))
     return 0

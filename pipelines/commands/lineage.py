@@ -7,7 +7,7 @@ from pathlib import Path
 from pipelines.lineage_find import find_artifact
 from pipelines.lineage_view import show_made_from, show_made_of
 from pipelines.lineage_walk import Reached, ancestors, descendants, document
-from pipelines.render import console
+from pipelines.render import console, escaped
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -19,6 +19,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(json.dumps({"artifact": artifact.id, **document(graph, up | down)}))
         return 0
     terminal = console()
+    terminal.print(f"paths are below {escaped(graph.root)}/artifacts")
     if not arguments.down:
         show_made_of(graph, artifact, terminal)
     if not arguments.up:
