@@ -14,9 +14,20 @@ from pipelines.finding import LATEST, find_run
 from pipelines.lineage import Graph
 from pipelines.lineage_walk import Reached
 from pipelines.metadata import Artifact, Run
+from pipelines.parameters import is_fingerprint
 from pipelines.summary import summarise
 
-_MOST_WORDS = 3
+_MOST_WORDS, _SHORT = 3, 8
+_OF_ENTITIES = [
+    "entity",
+    "rows",
+    "metric",
+    "value",
+    "baseline",
+    "fallback_value",
+    "verdict",
+    "reason",
+]
 
 
 def latest_run(root: str) -> Run:
@@ -61,7 +72,8 @@ def evaluation_of(run: Run) -> Artifact:
 def feature_table(statistics: Any) -> pd.DataFrame:
     """One row a column of TFDV's statistics (a DatasetFeatureStatisticsList of one dataset)."""
     [dataset] = statistics.datasets
-    return pd.DataFrame([_feature(column) for column in dataset.features]).set_index("column")
+    table = pd.DataFrame([_feature(column) for column in dataset.features])
+    return table.set_index("column").fillna("")
 
 
 def anomalies_of(run: Run) -> dict[str, Any]:
@@ -125,25 +137,30 @@ def model_table(run: Run) -> pd.DataFrame:
 
 def entity_table(run: Run) -> pd.DataFrame:
     """One row an entity, worst first; empty for a run of one model."""
-    return pd.DataFrame(list(summarise(run).entities))
+    return pd.DataFrame(list(summarise(run).entities), columns=_OF_ENTITIES)
 
 
 def lineage_table(graph: Graph, reached: Reached) -> pd.DataFrame:
-    """One row a step, oldest first: what it ran, read and made."""
+    """One row a step, oldest first: what it ran, read and made; `cached for` counts runs."""
     rows = []
     for step in sorted(reached.steps, key=lambda step: step.id):
         source = graph.source(step)
+        made = [graph.artifacts[link.artifact].uri for link in step.outputs]
         rows.append(
             {
                 "node": step.node,
                 "run": step.run,
-                "cached for": ", ".join(step.reused_by),
-                "code": "\n".join(f"{name} {value}" for name, value in step.code.items()),
-                "files": "\n".join(source.files) if source else "",
-                "made": "\n".join(graph.artifacts[link.artifact].uri for link in step.outputs),
+                "cached for": len(step.reused_by),
+                "code": ", ".join(_code(name, value) for name, value in step.code.items()),
+                "files": ", ".join(source.files) if source else "",
+                "made": ", ".join(uri.removeprefix(f"{graph.root}/artifacts/") for uri in made),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _code(name: str, value: str) -> str:
+    return f"{name.rpartition('.')[2]} {value[:_SHORT]}…" if is_fingerprint(name) else value
 
 
 def _feature(column: Any) -> dict[str, Any]:
@@ -158,9 +175,9 @@ def _feature(column: Any) -> dict[str, Any]:
     }
     if number:
         numbers = {"mean": stats.mean, "min": stats.min, "median": stats.median, "max": stats.max}
-        return found | {name: float(f"{value:.6g}") for name, value in numbers.items()}
+        return found | {name: f"{value:.6g}" for name, value in numbers.items()}
     words = [f"{word.value} ({word.frequency:,.0f})" for word in stats.top_values[:_MOST_WORDS]]
-    return found | {"distinct": int(stats.unique), "most frequent": ", ".join(words)}
+    return found | {"distinct": f"{stats.unique:,}", "most frequent": ", ".join(words)}
 
 
 def _slice(key: tuple[Any, ...], models: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

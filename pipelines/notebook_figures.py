@@ -1,6 +1,7 @@
 """Figures for the notebooks, by plotly: drawn by JupyterLab's own renderer, without a network."""
 
 import html
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,9 @@ from pipelines.lineage import Graph, Step
 from pipelines.lineage_walk import Reached
 
 _COLUMNS = 3
-_ROW_PX, _LINE_PX = 220, 22
-_MOST_WORDS = 12
+_COLOURS = ("#457b9d", "#e76f51", "#2a9d8f", "#e9c46a")
+_ROW_PX, _LINE_PX = 260, 22
+_MOST_WORDS, _LONGEST_WORD = 12, 16
 _VERDICTS = {"blessed": "#2a9d8f", "kept": "#457b9d", "fallback": "#e9c46a", "refused": "#e76f51"}
 
 
@@ -37,10 +39,10 @@ def distributions(statistics: Mapping[str, Any], columns: Sequence[str] = ()) ->
     wanted = list(columns) or sorted({c for found in by_name.values() for c in found})
     rows = -(-len(wanted) // _COLUMNS)
     titles = [_text(column) for column in wanted]
-    figure = make_subplots(rows, min(_COLUMNS, len(wanted)), subplot_titles=titles)
-    colours = ("#457b9d", "#e76f51", "#2a9d8f")
+    between = {"vertical_spacing": min(0.12, 0.6 / rows), "horizontal_spacing": 0.06}
+    figure = make_subplots(rows, min(_COLUMNS, len(wanted)), subplot_titles=titles, **between)
     for place, column in enumerate(wanted):
-        for (name, found), colour in zip(by_name.items(), colours, strict=False):
+        for (name, found), colour in zip(by_name.items(), itertools.cycle(_COLOURS), strict=False):
             if column in found:
                 trace = _histogram(found[column], name, colour, first=place == 0)
                 figure.add_trace(trace, place // _COLUMNS + 1, place % _COLUMNS + 1)
@@ -68,6 +70,7 @@ def slices(table: pd.DataFrame, metric: str) -> go.Figure:
     )
     figure.add_vline(overall, line_dash="dot", annotation_text=f"all rows {overall:.4g}")
     height = 120 + _LINE_PX * len(rest)
+    figure.update_yaxes(dtick=1)  # every name
     return figure.update_layout(template="plotly_white", height=height, xaxis_title=metric)
 
 
@@ -110,7 +113,7 @@ def entities(table: pd.DataFrame) -> go.Figure:
 
 
 def lineage(graph: Graph, reached: Reached) -> go.Figure:
-    """The steps from left to right, joined where one read what another made."""
+    """The steps from left to right, joined where one read what another made; a colour a run."""
     steps = sorted(reached.steps, key=lambda step: step.id)
     makers = {link.artifact: step for step in steps for link in step.outputs}
     columns: dict[int, int] = {}
@@ -118,6 +121,8 @@ def lineage(graph: Graph, reached: Reached) -> go.Figure:
         before = [makers[link.artifact].id for link in step.inputs if link.artifact in makers]
         columns[step.id] = 1 + max((columns.get(one, 0) for one in before), default=0)
     places = _places(steps, columns)
+    shades = itertools.cycle(_COLOURS)
+    colours = {run: next(shades) for run in dict.fromkeys(step.run for step in steps)}
     figure = go.Figure()
     for step in steps:
         for link in step.inputs:
@@ -132,11 +137,13 @@ def lineage(graph: Graph, reached: Reached) -> go.Figure:
         text=[f"{_text(step.node)}<br>{_text(step.run)}" for step in steps],
         hovertext=[_hover(graph, step) for step in steps],
         textposition="top center",
-        marker={"size": 16, "color": "#2a9d8f"},
+        marker={"size": 16, "color": [colours[step.run] for step in steps]},
     )
-    tallest = max((list(columns.values()).count(column) for column in columns.values()), default=1)
-    figure.update_layout(template="plotly_white", showlegend=False, height=160 + 110 * tallest)
-    return figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    across, down = zip(*places.values(), strict=True)
+    figure.update_layout(template="plotly_white", showlegend=False, margin={"t": 20, "b": 20})
+    figure.update_layout(height=120 + 130 * (max(down) - min(down) + 1))
+    figure.update_xaxes(visible=False, range=[min(across) - 0.6, max(across) + 0.6])
+    return figure.update_yaxes(visible=False, range=[min(down) - 0.5, max(down) + 0.7])
 
 
 def _places(steps: Sequence[Step], columns: Mapping[int, int]) -> dict[int, tuple[float, float]]:
@@ -146,7 +153,7 @@ def _places(steps: Sequence[Step], columns: Mapping[int, int]) -> dict[int, tupl
         inside = [step.id for step in steps if columns[step.id] == column]
         for row, step_id in enumerate(inside):
             # Neighbours are moved a little, so that their names do not touch.
-            places[step_id] = float(column), (len(inside) - 1) / 2 - row + 0.2 * (column % 2)
+            places[step_id] = float(column), (len(inside) - 1) / 2 - row + 0.35 * (column % 2)
     return places
 
 
@@ -170,10 +177,14 @@ def _histogram(column: Any, name: str, colour: str, *, first: bool) -> go.Bar:
     total = sum(word.sample_count for word in words) or 1
     shown = words[:_MOST_WORDS]
     return go.Bar(
-        x=[_text(word.label) for word in shown],
+        x=[_text(_short(word.label)) for word in shown],
         y=[word.sample_count / total for word in shown],
         **look,
     )
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= _LONGEST_WORD else word[: _LONGEST_WORD - 1] + "…"
 
 
 def _text(text: str) -> str:
