@@ -123,9 +123,8 @@ def check_inputs(name: str, recorded: Mapping[type[Step], Step]) -> None:
     Raises:
       BeamfleetError: says which step to add, or to leave out.
     """
-    if steps.WithModel not in recorded and not any(
-        kind in recorded for kind in _GIVEN_BY[EXAMPLES]
-    ):
+    sources = (*_GIVEN_BY[EXAMPLES], steps.WithModel)
+    if not any(kind in recorded for kind in sources):
         raise BeamfleetError(f"pipeline {name!r} needs {EXAMPLES}: add {_ADVICE[EXAMPLES]}")
     models = [method_name(kind) for kind in _MODELS if kind in recorded]
     if len(models) > 1:

@@ -5,10 +5,18 @@ from pathlib import Path
 import pytest
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.orchestration import metadata as tfx_metadata
+from tfx.orchestration.pipeline import Pipeline as TfxPipeline
+from tfx.types.channel import Channel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.standard_artifacts import HyperParameters
 
 from components.errors import BeamfleetError
 from components.pusher.versions import PushedVersions
-from pipelines import metadata, runner
+from pipelines import metadata, runner, steps
+from pipelines.nodes.graph import Graph
+from pipelines.nodes.models import with_hyperparameters
 from pipelines.pipeline import Pipeline, from_csv
 from pipelines.progress import Silent
 from pipelines.summary import Summary, summarise
@@ -102,3 +110,46 @@ def test_pushed_models_are_taken_to_another_place_once_evaluated_there(blessed, 
     names = ("interface_fingerprint", "store_fingerprint")
     [old, new] = [v.current().details for v in (there, here)]
     assert {n: old.get(n) for n in names} == {n: new.get(n) for n in names}
+
+
+class MakerSpec(ComponentSpec):
+    PARAMETERS = {"number": ExecutionParameter(type=int)}
+    INPUTS = {"earlier": ChannelParameter(type=HyperParameters, optional=True)}
+    OUTPUTS = {"made": ChannelParameter(type=HyperParameters)}
+
+
+class MakerExecutor(base_executor.BaseExecutor):
+    """Says in its output which one it was given."""
+
+    def Do(self, input_dict, output_dict, exec_properties):
+        [made] = output_dict["made"]
+        seen = [one.get_int_custom_property("number") for one in input_dict.get("earlier", [])]
+        made.set_int_custom_property("number", exec_properties["number"])
+        made.set_string_custom_property("seen", str(seen))
+
+
+class Maker(base_component.BaseComponent):
+    SPEC_CLASS = MakerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(MakerExecutor)
+
+    def __init__(self, number, earlier):
+        super().__init__(
+            spec=MakerSpec(number=number, earlier=earlier, made=Channel(type=HyperParameters))
+        )
+
+
+@pytest.mark.parametrize("orchestrator", runner.ORCHESTRATORS)
+def test_the_latest_hyperparameters_are_found(tmp_path, orchestrator):
+    seen = []
+    for number in (7, 8, 9):
+        graph = Graph({})
+        with_hyperparameters(graph, steps.WithHyperparameters(""))
+        maker = Maker(number, graph.channels["hyperparameters"])
+        config = tfx_metadata.sqlite_metadata_connection_config(str(tmp_path / metadata.DATABASE))
+        root = str(tmp_path / "artifacts")
+        built = TfxPipeline("made", root, config, [*graph.nodes, maker], enable_cache=True)
+        run = f"run-{number}"
+        runner.run(built, run, orchestrator, Silent())
+        node = metadata.read_run(tmp_path, run).node("Maker")
+        seen.append(node.output("made").properties["seen"])
+    assert seen == ["[]", "[7]", "[8]"]
