@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+import psutil
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
@@ -81,8 +82,9 @@ def jupyterlab(folder: Path, home: Path) -> Iterator[str]:
             _wait(server, f"http://127.0.0.1:{port}/api", home / "log")
             yield f"http://127.0.0.1:{port}/doc/tree/{{}}?token={token}"
         finally:
-            server.terminate()  # and its kernels
-            server.wait()
+            # Asked to end, it may wait for ever for a kernel that is just starting.
+            for process in (*psutil.Process(server.pid).children(recursive=True), server):
+                process.kill()
 
 
 def text_of(browser: Browser, address: str, figures: int) -> str:

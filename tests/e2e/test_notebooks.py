@@ -53,7 +53,8 @@ def pages(executed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         shown = {}
         for name in ("taxi-explore_data", "census-analyse_model", "census-lineage"):
             shown[name] = text_of(browser, address.format(f"{name}.ipynb"), FIGURES[name])
-            hosts = {urlsplit(url).hostname for url in browser.requests() if "://" in url}
+            asked = [url.removeprefix("blob:") for url in browser.requests()]
+            hosts = {urlsplit(url).hostname for url in asked}
             assert hosts == {"127.0.0.1"}, hosts
             assert "exceptionDetails" not in json.dumps(browser.complaints())
     return shown

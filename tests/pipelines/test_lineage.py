@@ -94,7 +94,17 @@ def test_the_trees_name_files_code_and_runs(shop, capsys):
     assert "code train_fn user_code.shop.train_fn" in up
     assert re.search(r"ExampleGen of run run-1 \(cached for run-2\)", up)
     assert "10 rows_in, 1 rows_rejected" in up
+    assert "Pusher of run run-2 (see above)" in down
     assert "Pusher of run run-2" in down and "Pusher" not in up
+
+
+def test_what_made_several_things_is_told_once(shop, capsys):
+    recorder, _, _ = shop
+    assert cli.main(["lineage", str(recorder.root / "pushed" / "2"), "--up"]) == 0
+    printed = capsys.readouterr().out
+    assert (
+        printed.count("files data/shop") == 1 and "ExampleGen of run run-1 (see above)" in printed
+    )
 
 
 @pytest.mark.parametrize(
