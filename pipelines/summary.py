@@ -29,7 +29,8 @@ class Summary:
     """rows_in, rows_rejected, rows_gap, rows_<split>; where there are any: rejects (the file),
     rows_eval_in_train, notes on the columns' types."""
     validation: Section = field(default_factory=dict)
-    """anomalies (how many), found (in words, the first hundred), notes, path."""
+    """anomalies (how many), found (in words, the first hundred), notes, path, proposed (columns of
+    the reviewed schema that would have to change)."""
     tuning: Section = field(default_factory=dict)
     """best (hyperparameters), score (lower or higher is better, as the tuner was told), trials."""
     training: Section = field(default_factory=dict)
@@ -135,6 +136,7 @@ def _validation(anomalies: Artifact | None) -> dict[str, Any]:
         "found": lines.get("__value__", lines) if isinstance(lines, dict) else lines,
         "notes": anomalies.properties.get("notes", ""),
         "path": anomalies.uri,
+        "proposed": json.loads(anomalies.properties.get("proposed") or "[]"),
     }
 
 
