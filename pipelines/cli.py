@@ -55,18 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for add in (
-        _run,
-        _watch,
-        _list,
-        _runs,
-        _show,
-        _predict,
-        _serve,
-        _rollback,
-        _export,
-        _init,
-        _schema,
-    ):
+        _run, _watch, _list, _runs, _show, _schema, _predict, _serve, _rollback, _export, _init,
+    ):  # fmt: skip
         add(commands)
     return parser
 

@@ -42,12 +42,8 @@ class TrainingColumns:
         used = [feature for feature in schema.feature if is_used(feature)]
         kinds = {feature.name: _SCHEMA_TYPES.get(feature.type) for feature in used}
         missing = [name for name in (*config.entity, config.label) if name not in kinds]
-        if out_of_use := sorted({f.name for f in schema.feature} & set(missing)):
-            raise BeamfleetError(
-                f"columns {out_of_use} (entity or label) are DEPRECATED in the schema: name "
-                "others, or take them into use again"
-            )
         if missing:
+            _check_in_use(schema, missing)
             raise BeamfleetError(
                 f"columns {missing} (entity or label) are not in the schema; it has {list(kinds)}"
             )
@@ -96,6 +92,14 @@ class TrainingColumns:
         if kind == "double" and pc.any(pc.is_nan(column)).as_py():
             column = pc.if_else(pc.is_nan(column), None, column)
         return column
+
+
+def _check_in_use(schema: Any, missing: list[str]) -> None:
+    if out_of_use := sorted({feature.name for feature in schema.feature} & set(missing)):
+        raise BeamfleetError(
+            f"columns {out_of_use} (entity or label) are DEPRECATED in the schema: name others, or "
+            "take them into use again"
+        )
 
 
 def _check_label(config: TrainConfig, kind: str) -> None:

@@ -11,7 +11,7 @@ import duckdb
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.errors import BeamfleetError
-from components.example_validator.expressions import literal, quoted
+from components.example_validator.expressions import STATISTICS, literal, quoted
 from components.examples.read import ExamplesSplit, split_files
 from components.files import is_remote, open_file
 
@@ -19,12 +19,6 @@ MEMORY = "1GB"
 """What DuckDB keeps in memory; the rest of a sort or a grouping goes to a temporary folder."""
 _THREADS = "4"
 _COPIED_BYTES = 1 << 24
-_STATISTICS = """
-CREATE TABLE statistics (
-  split VARCHAR, name VARCHAR, type VARCHAR, rows BIGINT, missing BIGINT, missing_share DOUBLE,
-  mean DOUBLE, std DOUBLE, min DOUBLE, max DOUBLE, median DOUBLE, zeros BIGINT,
-  distinct_values BIGINT, top_value VARCHAR, top_share DOUBLE, avg_length DOUBLE)
-"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ def _tables(
     connection: duckdb.DuckDBPyConnection, split: str, paths: list[str], statistics: str
 ) -> SplitTables:
     rows = list(_statistics(split, statistics))
-    connection.execute(_STATISTICS)
+    connection.execute(STATISTICS)
     if rows:
         marks = ", ".join("?" * len(rows[0]))
         connection.executemany(f"INSERT INTO statistics VALUES ({marks})", rows)  # noqa: S608

@@ -7,6 +7,13 @@ from dataclasses import asdict, dataclass, field
 
 from components.errors import BeamfleetError
 
+STATISTICS = """
+CREATE TABLE statistics (
+  split VARCHAR, name VARCHAR, type VARCHAR, rows BIGINT, missing BIGINT, missing_share DOUBLE,
+  mean DOUBLE, std DOUBLE, min DOUBLE, max DOUBLE, median DOUBLE, zeros BIGINT,
+  distinct_values BIGINT, top_value VARCHAR, top_share DOUBLE, avg_length DOUBLE)
+"""
+"""The table of statistics: one row for each column of the split."""
 _UNKNOWN_COLUMN = re.compile(r'Referenced column "(.+?)" (?:was )?not found')
 
 
@@ -65,12 +72,14 @@ def check_columns(checks: Checks, columns: Sequence[str], where: str) -> None:
     with duckdb.connect(":memory:", config={"autoload_known_extensions": "false"}) as connection:
         connection.execute("SET enable_external_access = false")
         try:
+            connection.execute(STATISTICS)
+            connection.execute("CREATE MACRO split_name() AS ''")
             connection.execute(f"CREATE TABLE examples ({names})")
         except duckdb.Error:
             return  # names that differ by case only: the node says so
         for name, expression in checks.all():
             try:
-                connection.execute(f"DESCRIBE SELECT (\n{expression}\n) FROM examples")
+                connection.execute(f"DESCRIBE SELECT (\n{expression}\n) FROM examples")  # noqa: S608
             except duckdb.Error as error:
                 if found := _UNKNOWN_COLUMN.search(str(error)):
                     raise BeamfleetError(

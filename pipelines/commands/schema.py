@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -66,7 +67,7 @@ def _diff(run: Run, arguments: argparse.Namespace) -> int:
         return 0
     print(f"run {run.run_id} proposes of {reviewed}:\n")
     print(shown(described(changes)))
-    print(f"to take it over: beamfleet schema accept {run.run_id} --root {run.root}")
+    print(f"to take it over: beamfleet schema accept {run.run_id} --root {shlex.quote(run.root)}")
     return 0
 
 
@@ -116,7 +117,7 @@ def _reviewed(run: Run) -> tuple[Path, str]:
     if not parameters.get("schema_file"):
         raise BeamfleetError(
             f"run {run.run_id} infers its schema anew each time; start one that people keep with "
-            f"`beamfleet schema init schema.pbtxt {run.run_id} --root {run.root}`"
+            f"`beamfleet schema init schema.pbtxt {run.run_id} --root {shlex.quote(run.root)}`"
         )
     return Path(str(parameters["schema_file"])), str(parameters["sha256"])
 
@@ -127,7 +128,7 @@ def _proposed(run: Run) -> "Schema | None":
     if node is None:
         raise BeamfleetError(
             f"run {run.run_id} did not get to validating the examples: see beamfleet show "
-            f"{run.run_id} --root {run.root}"
+            f"{run.run_id} --root {shlex.quote(run.root)}"
         )
     if artifact := node.output("anomalies"):
         return read_proposal(artifact.uri)
