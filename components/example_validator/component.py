@@ -42,8 +42,8 @@ class ExampleValidator(base_component.BaseComponent):
 
     The custom property `anomalies` counts them, `distances` has by split and column how far the
     rows are from those of the span before and from those to predict, `proposed` the columns of a
-    reviewed schema that would have to change (`proposal/`). A node that stops leaves its files
-    where its error says, but TFX publishes no artifact of a failed node.
+    reviewed schema that would have to change (`proposal/`). TFX publishes no artifact of a failed
+    node and removes its files: one that stops leaves a copy where its error says (`stopped/`).
 
     Example:
         validator = ExampleValidator(

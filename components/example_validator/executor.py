@@ -3,8 +3,8 @@
 import json
 import logging
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
@@ -15,6 +15,7 @@ from components.curated_schema.changes import Change
 from components.errors import BeamfleetError
 from components.example_validator.expressions import Checks
 from components.example_validator.proposal import unused_columns, write_proposal
+from components.example_validator.stopped import keep_stopped
 from components.example_validator.validate import (
     Anomaly,
     SplitStatistics,
@@ -53,20 +54,20 @@ class Executor(base_executor.BaseExecutor):
         measured = {split: distances(one) for split, one in anomalies.items()}
         _record(found, artifact)
         artifact.set_string_custom_property("distances", json.dumps(measured, sort_keys=True))
-        notes = unused_columns(schema, columns_of(list(files.values())))
-        compared = any("drift" in one for split in measured.values() for one in split.values())
-        if json.loads(exec_properties.get("drift") or "{}") and not compared:
-            notes.append("no drift: there is no span before")
+        notes = "\n".join(_notes(schema, files, measured, exec_properties.get("drift")))
         if notes:
-            artifact.set_string_custom_property("notes", "\n".join(notes))
-        advice = _ADVICE
+            artifact.set_string_custom_property("notes", notes)
+        changes: list[Change] = []
         if exec_properties.get("reviewed"):
+            changes = write_proposal(artifact.uri, schema, list(files.values()))
+        columns = [change.column for change in changes]
+        artifact.set_string_custom_property("proposed", json.dumps(columns))
+        lines = [str(anomaly) for anomalies in found.values() for anomaly in anomalies]
+        if lines and exec_properties["on_anomaly"] == "stop":
             run = str(self._context.pipeline_run_id or "") if self._context else ""
-            changes = write_proposal(artifact.uri, schema, list(files.values()), run)
-            columns = [change.column for change in changes]
-            artifact.set_string_custom_property("proposed", json.dumps(columns))
-            advice = f"{_proposal(changes, artifact.uri, run)}{_ADVICE}"
-        _report(found, artifact.uri, exec_properties["on_anomaly"], advice)
+            _stop(lines, artifact, {"notes": notes, "proposed": columns}, run)
+        if lines:
+            _LOG.warning(_listed(lines, artifact.uri))
 
 
 def _validate(
@@ -91,6 +92,18 @@ def _validate(
         folder = artifact_utils.get_split_uri([artifact], split)
         anomalies[split] = validate_split(compared, limits, folder, failed)
     return anomalies
+
+
+def _notes(
+    schema: Any,
+    files: Mapping[str, str],
+    measured: Mapping[str, Mapping[str, Mapping[str, float]]],
+    drift: str | None,
+) -> Iterator[str]:
+    yield from unused_columns(schema, columns_of(list(files.values())))
+    compared = any("drift" in one for split in measured.values() for one in split.values())
+    if json.loads(drift or "{}") and not compared:
+        yield "no drift: there is no span before"
 
 
 def _failed(
@@ -133,26 +146,29 @@ def _record(found: dict[str, list[Anomaly]], artifact: types.Artifact) -> None:
     artifact.set_json_value_custom_property("found", lines[:_KEPT])
 
 
-def _proposal(changes: Sequence[Change], uri: str, run: str) -> str:
+def _stop(
+    lines: list[str], artifact: types.Artifact, said: Mapping[str, Any], run: str
+) -> NoReturn:
+    found = {"anomalies": len(lines), "found": lines[:_KEPT], **said}
+    kept = keep_stopped(artifact.uri, run, found)
+    proposal = _proposal(said["proposed"], kept, run)
+    raise BeamfleetError(f"{_listed(lines, kept)}\n{proposal}{_ADVICE}")
+
+
+def _proposal(columns: Sequence[str], uri: str, run: str) -> str:
     """Where the proposal is, and how to take it over; empty if there is none."""
-    if not changes:
+    if not columns:
         return ""
-    columns = ", ".join(change.column for change in changes[:_SHOWN])
-    # <root>/artifacts/<node>/anomalies/<number>, as the builder lays it out.
+    # <root>/artifacts/<node>/..., as the builder lays it out.
     root, _, below = uri.rpartition("/artifacts/")
-    command = f"beamfleet schema diff {run} --root {shlex.quote(root)}" if root and below else ""
+    here = f"{run} --root {shlex.quote(root)}"
+    ways = f"  beamfleet schema diff {here}\n  beamfleet schema accept {here}\n"
     return (
-        f"A change of the reviewed schema is proposed, of {columns}: "
-        f"{command or f'see {uri}/proposal'}; to take it over: beamfleet schema accept\n"
+        f"A change of the reviewed schema is proposed, of {', '.join(columns[:_SHOWN])}:\n"
+        f"{ways if run and below else f'  {uri}/proposal'}"
     )
 
 
-def _report(found: dict[str, list[Anomaly]], uri: str, on_anomaly: str, advice: str) -> None:
-    lines = [str(anomaly) for anomalies in found.values() for anomaly in anomalies]
-    if not lines:
-        return
+def _listed(lines: list[str], uri: str) -> str:
     shown = "\n  ".join([*lines[:_SHOWN], *(["..."] if len(lines) > _SHOWN else [])])
-    message = f"{len(lines)} anomalies, written to {uri}:\n  {shown}"
-    if on_anomaly == "stop":
-        raise BeamfleetError(f"{message}\n{advice}")
-    _LOG.warning(message)
+    return f"{len(lines)} anomalies, written to {uri}:\n  {shown}"

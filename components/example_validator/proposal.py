@@ -1,10 +1,9 @@
 """What an ExampleAnomalies artifact proposes to change of the reviewed schema.
 
-In its folder `proposal`: `schema.pbtxt`, the schema that the data fit; `changes.diff`, how it
-differs, in words and as text; `proposal.json`: run, columns.
+In its folder `proposal`: `schema.pbtxt`, the schema that the data fit, and `changes.diff`, how it
+differs, in words and as text.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,22 +12,21 @@ from components.curated_schema.changes import Change, as_text, described, schema
 from components.curated_schema.columns import is_used, stage
 from components.curated_schema.propose import propose_schema
 from components.curated_schema.text import parse_schema
-from components.files import write_json, write_whole
+from components.files import write_whole
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
 
-_FOLDER, _SCHEMA, _DIFF, _DOCUMENT = "proposal", "schema.pbtxt", "changes.diff", "proposal.json"
+_FOLDER, _SCHEMA, _DIFF = "proposal", "schema.pbtxt", "changes.diff"
 
 
-def write_proposal(uri: str, schema: "Schema", statistics: Sequence[str], run: str) -> list[Change]:
+def write_proposal(uri: str, schema: "Schema", statistics: Sequence[str]) -> list[Change]:
     """Writes the proposal, if the data do not fit the schema; gives what it changes.
 
     Args:
       uri: folder of the artifact.
       schema: the reviewed one.
       statistics: files of every split.
-      run: name of the run.
     """
     proposed = propose_schema(schema, statistics)
     changes = schema_changes(schema, proposed)
@@ -36,8 +34,6 @@ def write_proposal(uri: str, schema: "Schema", statistics: Sequence[str], run: s
         folder = f"{uri}/{_FOLDER}"
         write_whole(f"{folder}/{_SCHEMA}", as_text(proposed).encode())
         write_whole(f"{folder}/{_DIFF}", described(changes).encode())
-        document = {"run": run, "columns": [change.column for change in changes]}
-        write_json(f"{folder}/{_DOCUMENT}", document)
     return changes
 
 
@@ -45,22 +41,6 @@ def read_proposal(uri: str) -> "Schema | None":
     """The schema that an artifact proposes; None: the data fitted."""
     file = Path(uri, _FOLDER, _SCHEMA)
     return parse_schema(file.read_text(encoding="utf-8"), str(file)) if file.exists() else None
-
-
-def proposal_of_failed(artifacts: Path, run: str) -> str:
-    """The artifact of a validator that stopped its run: TFX publishes none, its files are there.
-
-    Args:
-      artifacts: folder of all ExampleAnomalies of the node.
-      run: name of the run.
-
-    Returns:
-      Its folder; empty if it proposed nothing.
-    """
-    for document in sorted(artifacts.glob(f"*/{_FOLDER}/{_DOCUMENT}")):
-        if json.loads(document.read_text(encoding="utf-8"))["run"] == run:
-            return str(document.parents[1])
-    return ""
 
 
 def unused_columns(schema: "Schema", columns: Sequence[str]) -> list[str]:

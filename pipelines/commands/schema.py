@@ -13,7 +13,8 @@ from components.curated_schema.accept import Review, accept_schema, create_schem
 from components.curated_schema.changes import described, schema_changes
 from components.curated_schema.text import parse_schema
 from components.errors import BeamfleetError
-from components.example_validator.proposal import proposal_of_failed, read_proposal
+from components.example_validator.proposal import read_proposal
+from components.example_validator.stopped import find_stopped
 from pipelines.commands.show import find_run
 from pipelines.metadata import Node, Run
 from pipelines.render import shown
@@ -132,8 +133,7 @@ def _proposed(run: Run) -> "Schema | None":
         )
     if artifact := node.output("anomalies"):
         return read_proposal(artifact.uri)
-    folder = Path(run.root, "artifacts", _VALIDATOR, "anomalies")
-    uri = proposal_of_failed(folder, run.run_id)
+    uri, _ = find_stopped(Path(run.root, "artifacts", _VALIDATOR), run.run_id)
     return read_proposal(uri) if uri else None
 
 
