@@ -122,7 +122,7 @@ def _words(before: "Schema", old: Any, after: "Schema", new: Any) -> Iterator[st
         _stage_words(old, new),
         _type_words(old, new),
         _presence_words(old, new),
-        _value_words(_values(before, old), _values(after, new)),
+        "" if old.type != new.type else _value_words(_values(before, old), _values(after, new)),
         _count_words(old, new),
     ):
         if text:

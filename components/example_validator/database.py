@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.errors import BeamfleetError
@@ -86,7 +87,7 @@ def _tables(
         f"DESCRIBE SELECT * FROM read_parquet({_listed(paths)})"  # noqa: S608
     ).fetchall()
     types = {str(name): str(kind) for name, kind, *_ in described}
-    _check_case(types, paths[0])
+    _check_case(pq.read_schema(paths[0]).names, paths[0])
     flat = ", ".join(_plain(name, kind) for name, kind in types.items())
     connection.execute(f"CREATE VIEW examples AS SELECT {flat} FROM {source}")  # noqa: S608
     connection.execute(f"CREATE MACRO split_name() AS {literal(split)}")
@@ -105,9 +106,10 @@ def _plain(name: str, kind: str) -> str:
     return f"{column}[1] AS {column}" if kind.endswith("[]") else column
 
 
-def _check_case(types: dict[str, str], path: str) -> None:
+def _check_case(names: list[str], path: str) -> None:
+    """DuckDB would call the second one `Fare_1`."""
     folded: dict[str, str] = {}
-    for name in types:
+    for name in names:
         other = folded.setdefault(name.lower(), name)
         if other != name:
             raise BeamfleetError(

@@ -99,8 +99,8 @@ def literal(text: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What DuckDB says, without its drawing of the place."""
-    text = str(error).split("\n\nLINE", 1)[0]
+    """What DuckDB says, without its drawing of the place and all functions of that name."""
+    text = re.split(r"\n+LINE|\n\s*Candidate functions", str(error), maxsplit=1)[0]
     return " ".join(text.split())[:500]
 
 
