@@ -29,6 +29,7 @@ def propose_schema(schema: "Schema", paths: Sequence[str]) -> "Schema":
     statistics = [one for one in statistics if any(d.num_examples for d in one.datasets)]
     proposed = _retyped(schema, statistics)
     anywhere = _present(statistics)
+    _forget_empty(statistics, anywhere - {feature.name for feature in schema.feature})
     # A value of the second split may relax what the first one added.
     for _ in range(_ROUNDS):
         for one in statistics:
@@ -51,7 +52,11 @@ def _features(statistics: Sequence[Any]) -> Iterator[tuple[str, Any]]:
             for feature in dataset.features:
                 kind = feature.WhichOneof("stats")
                 if kind and getattr(feature, kind).common_stats.num_non_missing:
-                    yield ".".join(feature.path.step) or feature.name, feature
+                    yield _name(feature), feature
+
+
+def _name(feature: Any) -> str:
+    return ".".join(feature.path.step) or str(feature.name)
 
 
 def _present(statistics: Sequence[Any]) -> set[str]:
@@ -80,6 +85,17 @@ def _retyped(schema: "Schema", statistics: Sequence[Any]) -> "Schema":
             if domain := feature.WhichOneof("domain_info"):
                 feature.ClearField(domain)  # bounds and values of another type
     return copied
+
+
+def _forget_empty(statistics: Sequence[Any], new: Collection[str]) -> None:
+    """The type of a new column is known where it has values."""
+    for one in statistics:
+        here = _present([one])
+        for dataset in one.datasets:
+            for feature in [
+                f for f in dataset.features if _name(f) in new and _name(f) not in here
+            ]:
+                dataset.features.remove(feature)
 
 
 def _take_back(

@@ -1,4 +1,4 @@
-"""Checks in SQL: what is refused at once, what rows and statistics say, and what is out of reach."""
+"""Checks in SQL: what is refused at once, what rows and statistics say, what is out of reach."""
 
 import subprocess
 import sys
@@ -124,7 +124,7 @@ def test_nothing_can_be_changed_or_loaded(split: tuple[ExamplesSplit, str]) -> N
             "COPY (SELECT 1) TO '/tmp/beamfleet-written.csv'",
             "ATTACH '/tmp/beamfleet-written.db'",
         ):
-            with pytest.raises(Exception, match="locked|disabled|Cannot access"):
+            with pytest.raises(Exception, match=r"locked|disabled|Cannot access"):
                 tables.connection.execute(statement)
         [[memory]] = tables.connection.execute("SELECT current_setting('memory_limit')").fetchall()
     assert memory.endswith("MiB")
@@ -165,7 +165,7 @@ def test_unknown_columns_show_before_there_are_rows() -> None:
     )
     check_columns(fine, ["fare", "tips"], "the header")
     with pytest.raises(
-        BeamfleetError, match="check 'b' .*'tips' is not in the header; it has fare"
+        BeamfleetError, match=r"check 'b' .*'tips' is not in the header; it has fare"
     ):
         check_columns(fine, ["fare"], "the header")
 
@@ -200,7 +200,8 @@ from components.example_validator.evaluate import failed_checks
 from components.example_validator.expressions import Checks
 from components.examples.read import ExamplesSplit
 database.MEMORY = "100MB"
-checks = Checks({"all": "count(distinct word) = 2000000"}, {"sorted": "lag(id) over (order by id) <> id or id = 0"})
+order = "lag(id) over (order by id) <> id or id = 0"
+checks = Checks({"all": "count(distinct word) = 2000000"}, {"sorted": order})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert failed_checks(checks, ExamplesSplit(sys.argv[1], "train"), sys.argv[2]) == []
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)
