@@ -59,7 +59,7 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
             yield "", f"[yellow]{escaped(note)}[/]"
     if summary.validation:
         yield from _anomalies(summary.validation)
-        if summary.validation["proposed"]:
+        if summary.validation.get("proposed"):
             yield "schema", _proposed(summary)
     if summary.tuning:
         yield "tuning", _tuned(summary.tuning)
