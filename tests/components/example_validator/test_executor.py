@@ -173,3 +173,22 @@ def test_a_deprecated_column_is_not_required_and_said_while_it_is_there(
     write_statistics(rows, str(tmp_path / "s" / "Split-train"))
     reviewing(artifacts, "stop")
     assert "column 'age' is DEPRECATED" in anomalies.get_string_custom_property("notes")
+
+
+def test_rows_that_do_not_fit_a_reviewed_type_say_where_it_stands(tmp_path: Path) -> None:
+    from tfx.types import standard_artifacts
+
+    from components.example_gen.executor import Executor
+    from components.example_gen.files import find_files
+    from components.example_gen.source import CsvSource, IngestConfig
+
+    (tmp_path / "rows.csv").write_text("fare\n1.5\n2.5\n")
+    (tmp_path / "schema").mkdir()
+    (tmp_path / "schema" / "schema.pbtxt").write_text('feature { name: "fare" type: INT }')
+    config = IngestConfig(CsvSource((str(tmp_path / "rows.csv"),)))
+    schema, examples = standard_artifacts.Schema(), standard_artifacts.Examples()
+    schema.uri, examples.uri = str(tmp_path / "schema"), str(tmp_path / "e")
+    fingerprint = find_files(config).fingerprint
+    properties = {"source": config.to_json(), "input_fingerprint": fingerprint}
+    with pytest.raises(BeamfleetError, match=r"types of fare are those of the schema: if the rows"):
+        Executor().Do({"schema": [schema]}, {"examples": [examples]}, properties)
