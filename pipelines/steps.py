@@ -110,7 +110,15 @@ class WithHyperparameters:
     """`with_hyperparameters`."""
 
     path: str
-    """Folder of a HyperParameters artifact."""
+    """Folder of a HyperParameters artifact; empty: the latest one."""
+
+
+@dataclass(frozen=True)
+class WithModel:
+    """`with_model`."""
+
+    path: str
+    """Folder of models; empty: the latest blessed ones."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +220,14 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class OnExit:
+    """`on_exit`."""
+
+    function: str
+    """Dotted path of `exit_fn(outcome: RunOutcome)`."""
+
+
+@dataclass(frozen=True)
 class Cache:
     """`cache`."""
 
@@ -228,6 +244,8 @@ Step = (
     | Preprocess
     | Tune
     | WithHyperparameters
+    | WithModel
+    | OnExit
     | Train
     | Evaluate
     | WithEnsemble

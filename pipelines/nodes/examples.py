@@ -80,7 +80,7 @@ def validate_examples(graph: Graph, step: steps.ValidateExamples) -> None:
         examples=examples,
         reviewed=steps.WithSchema in graph.steps,
     )
-    graph.add(node, "ExampleValidator")
+    graph.add(node, "ExampleValidator", anomalies="anomalies")
     graph.gate = node
 
 
@@ -116,7 +116,7 @@ def unlabelled(graph: Graph) -> Any:
     if "unlabelled" not in graph.channels:
         # The schema of the training rows: what they had as a number is no word here.
         node = ExampleGen(
-            IngestConfig(step.source, UNLABELLED, clean=step.clean), graph.channels["schema"]
+            IngestConfig(step.source, UNLABELLED, clean=step.clean), graph.channels.get("schema")
         )
         graph.add(node, "UnlabelledExampleGen", unlabelled="examples")
     return graph.channels["unlabelled"]
