@@ -16,8 +16,8 @@ def propose_schema(schema: "Schema", paths: Sequence[str]) -> "Schema":
 
     New columns and values are added, presence is relaxed, a column that no row has becomes
     DEPRECATED: as TFDV's `update_schema` does it. Unlike there a column of another type gets that
-    type (TFDV would deprecate it), and one that is missing from some of the splits only may be
-    missing from now on.
+    type (TFDV would deprecate it), one that is missing from some of the splits only may be missing
+    from now on, and one with more new words than its statistics name may hold any.
 
     Args:
       schema: the reviewed one; it is not changed.
@@ -36,6 +36,7 @@ def propose_schema(schema: "Schema", paths: Sequence[str]) -> "Schema":
             before = _copy(proposed)
             proposed = tfdv.update_schema(proposed, one)
             _take_back(proposed, before, _present([one]), anywhere)
+            _open_domains(proposed, before, one)
     return proposed
 
 
@@ -111,3 +112,17 @@ def _take_back(
             feature.CopyFrom(earlier)
             if feature.name not in here:
                 feature.ClearField("presence")
+
+
+def _open_domains(proposed: "Schema", before: "Schema", statistics: Any) -> None:
+    """Any word may come where new ones are so many that the statistics name only the frequent."""
+    columns = {feature.name: feature for feature in proposed.feature}
+    known = {domain.name: domain for domain in before.string_domain}
+    for name, found in _features([statistics]):
+        words, feature = found.string_stats, columns.get(name)
+        if feature is None or words.unique <= len(words.rank_histogram.buckets):
+            continue
+        for domain in proposed.string_domain:
+            if feature.domain == domain.name and known.get(domain.name, domain) != domain:
+                domain.CopyFrom(known[domain.name])
+                feature.ClearField("domain")

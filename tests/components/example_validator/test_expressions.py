@@ -82,9 +82,12 @@ def test_false_null_and_what_cannot_be_computed_are_anomalies(
 def test_rows_that_do_not_satisfy_are_counted_and_the_first_named(
     split: tuple[ExamplesSplit, str],
 ) -> None:
-    checks = Checks(of_row={"positive": "fare > 0", "few": '"column" < 9'})
-    [(name, why)] = failed_checks(checks, *split)
+    checks = Checks(of_row={"positive": "fare > 0", "few": '"column" < 9', "null": "fare <> 9"})
+    [(name, why), null] = failed_checks(checks, *split)
     assert name == "positive"
+    assert null[1] == (
+        "check 'null': fare <> 9 is NULL for 1 of 4 rows: row 3 of data.parquet (fare = NULL)"
+    )
     assert "is false for 1 and NULL for 1 of 4 rows" in why
     assert "row 3 of data.parquet (fare = NULL); row 4 of data.parquet (fare = -3.0)" in why
 
@@ -138,6 +141,7 @@ def test_nothing_can_be_changed_or_loaded(split: tuple[ExamplesSplit, str]) -> N
         "true from examples",
         "fare >",
         "true, false",
+        "true as it",
         "fare > ?",
         "fare > $limit",
         "select 1",
