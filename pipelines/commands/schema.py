@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import hashlib
 import json
 import shlex
 from collections.abc import Callable, Mapping
@@ -56,20 +57,28 @@ def _init(run: Run, arguments: argparse.Namespace) -> int:
 
 
 def _diff(run: Run, arguments: argparse.Namespace) -> int:
-    reviewed, _ = _reviewed(run)
+    reviewed, sha256 = _reviewed(run)
     proposed = _proposed(run)
     changes = schema_changes(_schema_of(run), proposed) if proposed else []
     if arguments.json:
-        columns = [asdict(change) for change in changes]
-        print(json.dumps({"run": run.run_id, "file": str(reviewed), "columns": columns}))
+        document = {"run": run.run_id, "file": str(reviewed), "changed": _changed(reviewed, sha256)}
+        print(json.dumps({**document, "columns": [asdict(change) for change in changes]}))
         return 0
     if not changes:
         print(f"run {run.run_id} proposes no change of {reviewed}")
         return 0
     print(f"run {run.run_id} proposes of {reviewed}:\n")
     print(shown(described(changes)))
+    if _changed(reviewed, sha256):
+        print(f"{reviewed} has changed since then: run the pipeline again to take anything over")
+        return 0
     print(f"to take it over: beamfleet schema accept {run.run_id} --root {shlex.quote(run.root)}")
     return 0
+
+
+def _changed(file: Path, sha256: str) -> bool:
+    """Whether the reviewed file is another one than the run read."""
+    return not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != sha256
 
 
 def _accept(run: Run, arguments: argparse.Namespace) -> int:
@@ -91,7 +100,11 @@ def _accept(run: Run, arguments: argparse.Namespace) -> int:
 
 
 def _review(run: Run, arguments: argparse.Namespace) -> Review:
-    return Review(arguments.by or getpass.getuser(), arguments.why, run.run_id, run.root)
+    try:
+        by = arguments.by or getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        raise BeamfleetError("this user has no name: say who reviewed it, with --by WHO") from None
+    return Review(by, arguments.why, run.run_id, run.root)
 
 
 def _schema_of(run: Run) -> "Schema":

@@ -52,8 +52,9 @@ def test_a_change_is_seen_accepted_and_fits(tmp_path: Path) -> None:
     assert "column 'company': new column of whole numbers (INT), in every row" in diff
     assert "column 'payment': values: new" in diff and "\x1b" not in diff
     assert '+  value: "' in diff and (tmp_path / "schema.pbtxt").read_text() == SCHEMA
-    columns = json.loads(beamfleet("schema", "diff", "--root", root, "--json"))["columns"]
-    assert [column["column"] for column in columns] == ["payment", "company"]
+    seen = json.loads(beamfleet("schema", "diff", "--root", root, "--json"))
+    assert [column["column"] for column in seen["columns"]] == ["payment", "company"]
+    assert not seen["changed"]
 
     assert "no change of 'fair' is" in beamfleet(
         "schema", "accept", "--root", root, "--column", "fair", code=1
@@ -65,6 +66,7 @@ def test_a_change_is_seen_accepted_and_fits(tmp_path: Path) -> None:
     assert (history["by"], history["why"], history["run"]) == ("Ada", "Mobile is new", name)
     again = beamfleet("schema", "accept", "--root", root, code=1)
     assert "has changed since run" in again and "accepted by Ada" in again
+    assert "has changed since then" in beamfleet("schema", "diff", name, "--root", root)
 
     summary = run(tmp_path / "pipeline.py", "--root", root)
     assert summary["validation"]["anomalies"] == 0 and summary["validation"]["proposed"] == []
