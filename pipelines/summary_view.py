@@ -169,7 +169,7 @@ def _overall(section: Section) -> Iterator[tuple[str, str]]:
     composed = models.get("composed") or models.get("candidate") or {}
     if not composed:
         return
-    constant = "constant" if set(composed) <= set(REGRESSION_METRICS) else "majority"
+    constant = "constant" if set(composed) & set(REGRESSION_METRICS) else "majority"
     names = {"pushed": "pushed", "fallback": "fallback", "majority": constant}
     others = {name: words for name, words in names.items() if models.get(name)}
     for metric, value in composed.items():
