@@ -133,12 +133,30 @@ def check_inputs(name: str, recorded: Mapping[type[Step], Step]) -> None:
             f"pipeline {name!r} has tune and with_hyperparameters: leave one out, there can be one "
             "source of hyperparameters"
         )
+    _check_training(name, recorded)
     for kind in recorded:
         for need in _NEEDS.get(kind, ()):
             if not any(giver in recorded for giver in _GIVEN_BY[need]):
                 raise BeamfleetError(
                     f"pipeline {name!r}: {method_name(kind)}() needs {need}: add {_ADVICE[need]}"
                 )
+
+
+def _check_training(name: str, recorded: Mapping[type[Step], Step]) -> None:
+    train = recorded.get(steps.Train)
+    if not isinstance(train, steps.Train):
+        return
+    if train.candidates and steps.Evaluate not in recorded:
+        raise BeamfleetError(
+            f"pipeline {name!r}: train() has candidates, and nothing chooses among them: add "
+            '.evaluate(["auc"]), which blesses the best'
+        )
+    if train.warm_start and steps.Tune in recorded:
+        raise BeamfleetError(
+            f"pipeline {name!r}: tune() may find another architecture, whose weights cannot be "
+            "those of the current model: leave out warm_start=True, or take what was found with "
+            ".with_hyperparameters(path)"
+        )
 
 
 def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
@@ -235,8 +253,14 @@ def check_metrics(recorded: Mapping[type[Step], Step]) -> None:
       BeamfleetError: names those that are not, and the ones to choose from.
     """
     train, evaluate = recorded.get(steps.TrainPerEntity), recorded.get(steps.Evaluate)
-    if isinstance(train, steps.TrainPerEntity) and isinstance(evaluate, steps.Evaluate):
-        EvaluationConfig.from_dict(evaluate.options).metrics_for(train.config.task)
+    lone = recorded.get(steps.Train)
+    if not isinstance(evaluate, steps.Evaluate):
+        return
+    config = EvaluationConfig.from_dict(evaluate.options)
+    if isinstance(train, steps.TrainPerEntity):
+        config.metrics_for(train.config.task)
+    if isinstance(lone, steps.Train):
+        config.metrics_for(lone.options.get("task", "classification"))
 
 
 def thresholds(given: object) -> Mapping[str, Mapping[str, float]] | None:
