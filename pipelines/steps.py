@@ -107,7 +107,15 @@ class WithHyperparameters:
     """`with_hyperparameters`."""
 
     path: str
-    """Folder of a HyperParameters artifact."""
+    """Folder of a HyperParameters artifact; empty: the latest one."""
+
+
+@dataclass(frozen=True)
+class WithModel:
+    """`with_model`."""
+
+    path: str
+    """Folder of models; empty: the latest blessed ones."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +138,7 @@ class Train:
             )
         for name, hparams in self.candidates.items():
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,30}", name):
-                raise ValueError(
-                    f"candidate {name!r}: expected at most 31 letters, digits and '-'"
-                )
+                raise ValueError(f"candidate {name!r}: expected at most 31 letters, digits and '-'")
             if not isinstance(hparams, Mapping):
                 raise ValueError(
                     f"candidate {name!r} is {hparams!r}, expected hparams of its own, such as "
@@ -229,6 +235,14 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class OnExit:
+    """`on_exit`."""
+
+    function: str
+    """Dotted path of `exit_fn(outcome: RunOutcome)`."""
+
+
+@dataclass(frozen=True)
 class Cache:
     """`cache`."""
 
@@ -245,6 +259,8 @@ Step = (
     | Preprocess
     | Tune
     | WithHyperparameters
+    | WithModel
+    | OnExit
     | Train
     | Evaluate
     | WithEnsemble

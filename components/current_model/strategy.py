@@ -1,7 +1,7 @@
 """Which model is the current one, as strategies of TFX's Resolver.
 
 The current model is the current version of the pushed directory, which a rollback moves too. Where
-nothing is pushed (no push_to, or what was blessed was not pushed), it is the latest blessed model of
+nothing is pushed (no push_to, or what was blessed was not pushed), it is the latest blessed one of
 the pipeline, as TFX's LatestBlessedModelStrategy finds it.
 
 Both strategies answer a repeated run as they answered the first one, so that it comes from the
@@ -99,7 +99,7 @@ class WarmStartStrategy(LatestBlessedModelStrategy):
         return {"model": found, "model_blessing": [], "examples": input_dict["examples"]}
 
     def _pushed(self, models: list[types.Artifact]) -> types.Artifact | None:
-        """The Trainer's model behind the current version; None: it was not made by this pipeline."""
+        """The Trainer's model behind the current version; None: another pipeline made it."""
         if not self._push_destination:
             return None
         version = PushedVersions(self._push_destination).current()

@@ -2,8 +2,8 @@
 
 All in closed form, so that thousands of slices cost little and nothing depends on a seed:
 
-* Shares (accuracy; precision and recall of two classes): Wilson's score interval; f1 as 2J / (1 + J)
-  of the share J = hits / (hits + misses + false alarms).
+* Shares (accuracy; precision and recall of two classes): Wilson's score interval. f1 of two classes
+  is 2J / (1 + J) of such a share, J = hits / (hits + misses + false alarms).
 * AUC: DeLong's variance on the logit scale. Where every pair is in order, or none is, that variance
   is 0: Wilson's interval of min(positives, negatives) pairs without a row in common stands in.
 * Means and ratios of sums over rows (log_loss, mse, rmse, mae, r2, calibration): Student's t with

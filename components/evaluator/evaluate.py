@@ -89,11 +89,10 @@ def evaluate(
         check_same(first.spec, other.spec, f"the candidate {other.uri}")
     current, compared_with = opened(task.current, first.spec)
     passes = {_pass(name): model for name, model in models.items()}
-    columns = _columns(config, first, [*passes, CURRENT] if current else [*passes])
+    passes |= {CURRENT: current} if current else {}
+    columns = _columns(config, first, [*passes])
     try:
-        rows = _predict(
-            task, columns, passes | ({CURRENT: current} if current else {}), make_pipeline
-        )
+        rows = _predict(task, columns, passes, make_pipeline)
         _check_rows(task, rows)
         role = task.current.role if task.current and current else "pushed"
         judged = [

@@ -1,7 +1,7 @@
 """Weights of an exported Keras model, read as plain numbers: nothing of the file is run.
 
-`TrainingData.export` names them `weights/0`, `weights/1`, ... in the order of `model.weights`, in the
-checkpoint that every SavedModel has in `variables/`. A checkpoint is tensors and their names.
+`TrainingData.export` names them `weights/0`, `weights/1`, ... in the order of `model.weights`, in
+the checkpoint that every SavedModel has in `variables/`. A checkpoint is tensors and their names.
 """
 
 from typing import Any
