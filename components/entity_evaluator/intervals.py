@@ -126,10 +126,8 @@ def _of_auc(outcomes: Classified, groups: Groups, confidence: float) -> Bounds:
         return auc, auc.copy()
     positive = outcomes.label == outcomes.positive
     positives, negatives = groups.count(positive), groups.count(~positive)
-    variance = sum(
-        ratio(_variance(outcomes.score, positive == side, groups), count)
-        for side, count in ((True, positives), (False, negatives))
-    )
+    variance = ratio(_variance(outcomes.score, positive, groups), positives)
+    variance += ratio(_variance(outcomes.score, ~positive, groups), negatives)
     inside = (auc > 0) & (auc < 1) & (variance > 0)
     reach = np.zeros(groups.size)
     reach[inside] = norm.ppf((1 + confidence) / 2) * np.sqrt(variance[inside])

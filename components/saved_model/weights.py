@@ -51,7 +51,7 @@ def read_weights(folder: str) -> list[npt.NDArray[Any]]:
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise BeamfleetError(f"{folder}/{_CHECKPOINT} cannot be read: {error}") from error
     known = reader.get_variable_to_shape_map()
-    names = []
+    names: list[str] = []
     while (name := f"{ATTRIBUTE}/{len(names)}/.ATTRIBUTES/VARIABLE_VALUE") in known:
         names.append(name)
     if not names:
