@@ -9,8 +9,10 @@ from tfx.types import channel, standard_artifacts
 
 from components.entity_models.open import open_models
 from components.errors import BeamfleetError
+from components.saved_model.write import describe
 from components.trainer.component import Trainer
 from components.trainer.executor import Executor
+from components.trainer.start import changed_vocabularies, check_start
 from tests.components.saved_model.models import Formula, save
 
 HERE = __name__
@@ -84,3 +86,29 @@ def test_nonsense_is_refused_at_once() -> None:
         node(task="ranking")
     with pytest.raises(BeamfleetError, match="has no function 'gone'"):
         node("gone")
+
+
+def start_at(folder: Path, words: str) -> str:
+    """A model as an earlier run made it, with a vocabulary."""
+    uri = save(folder / "Format-Serving", Formula(1.0))
+    (folder / "Format-Serving" / "assets").mkdir(exist_ok=True)
+    (folder / "Format-Serving" / "assets" / "company").write_text(words)
+    describe(uri, "tipped", "classification")
+    return str(folder)
+
+
+def test_a_start_that_was_changed_or_is_gone_is_named(tmp_path: Path) -> None:
+    check_start(start_at(tmp_path / "m", "A\nB\n"))
+    (tmp_path / "m" / "Format-Serving" / "assets" / "company").write_text("B\nA\n")
+    for uri in (tmp_path / "m", tmp_path / "gone"):
+        with pytest.raises(BeamfleetError, match=r"the model to start from .*without warm_start"):
+            check_start(str(uri))
+
+
+def test_words_that_have_another_number_are_told(tmp_path: Path) -> None:
+    before = start_at(tmp_path / "m", "A\nB\nC\n")
+    same, moved = (start_at(tmp_path / name, words) + "/Format-Serving"
+                   for name, words in (("s", "A\nB\nC\nD\n"), ("n", "A\nC\nB\n")))  # fmt: skip
+    assert changed_vocabularies(before, same) == []  # a new word has a new number
+    [note] = changed_vocabularies(before, moved)
+    assert note.startswith("vocabulary 'company': 2 of 3 words have another number")
