@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.words import counted
 from pipelines.metadata import Artifact, Run
-from pipelines.render import escaped, figure, number, plain_table
+from pipelines.render import escaped, figure, plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 TRAINER = "Trainer"
 """Node of a lone model; of several `Trainer-<name>`."""
-_APART = frozenset({"name", "role", "chosen", "passes", "reason", "uri", "rows", "rows_failed"})
 
 
 def comparison(evaluation: Artifact, file: Path | None) -> dict[str, Any]:
@@ -67,20 +67,22 @@ def interval(section: Mapping[str, Any], metric: str) -> str:
 
 
 def show_candidates(section: Mapping[str, Any], console: "Console") -> None:
-    """Prints the candidates with what they are compared with, metrics with their intervals."""
+    """Prints the candidates with what they are compared with: as many metrics as fit."""
     rows = section.get("candidates") or []
     if not rows:
         return
-    metrics = [name for name in rows[0] if name not in _APART and f"{name}_low" in rows[0]]
-    share = f"{section['confidence']:.0%}" if section.get("confidence") else ""
-    table = plain_table("candidate", "rows", *metrics, right=("rows", *metrics))
-    table.add_column("verdict", overflow="fold")
-    table.caption, table.caption_justify = f"{share} intervals", "left"
+    known = [name for name in rows[0] if f"{name}_low" in rows[0]]
+    metrics = known[: max(1, (console.width - _WITHOUT_METRICS) // _METRIC_WIDTH)]
+    table = plain_table("candidate", "verdict", *metrics, right=tuple(metrics))
     for row in rows:
-        table.add_row(
-            _name(row), number(row["rows"]), *(_value(row, m) for m in metrics), _why(row)
-        )
+        table.add_row(_name(row), _verdict(row), *(_value(row, metric) for metric in metrics))
     console.print(table)
+    more = len(known) - len(metrics)
+    hidden = f"; {counted(more, 'more metric')} with --json" if more else ""
+    console.print(f"[dim]best by {known[0]}; {section['confidence']:.0%} intervals{hidden}[/]")
+    for row in rows:
+        if row["reason"]:
+            console.print(f"[bold]{escaped(row['name'])}[/]: [yellow]{escaped(row['reason'])}[/]")
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -90,14 +92,18 @@ def _name(row: Mapping[str, Any]) -> str:
 
 def _value(row: Mapping[str, Any], metric: str) -> str:
     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    ends = "" if low is None else f" [dim]{figure(low)} to {figure(high)}[/]"
+    ends = "" if low is None else f"\n[dim]{figure(low)} to {figure(high)}[/]"
     return figure(row[metric]) + ends
 
 
-def _why(row: Mapping[str, Any]) -> str:
+def _verdict(row: Mapping[str, Any]) -> str:
     if row["passes"] is None:
         return ""
-    if not row["passes"]:
-        best = "the best, but " if row["chosen"] else ""
-        return f"[yellow]{best}does not pass: {escaped(row['reason'])}[/]"
-    return "[green]passes, the best[/]" if row["chosen"] else "passes"
+    word = "[green]passes[/]" if row["passes"] else "[yellow]fails[/]"
+    return f"{word}, the best" if row["chosen"] else word
+
+
+_METRIC_WIDTH = 19
+"""Characters of `0.8765 to 0.8941` with the space around."""
+_WITHOUT_METRICS = 55
+"""Characters of names and verdicts."""

@@ -69,8 +69,8 @@ def candidate_table(judged: Sequence[Judged], chosen: Judged, config: Evaluation
     """One row a candidate in the order of their names, then the current model and the constant.
 
     Columns: name; role (`candidate`, `pushed`, `blessed` or `constant`); chosen and passes (null
-    but for candidates); reason, why it does not pass; uri; rows; rows_failed; each metric, its
-    `<metric>_low` and `<metric>_high`, null where undefined.
+    but for candidates); reason, why it does not pass; uri; rows; rows_failed; each metric, first
+    the one that chooses, its `<metric>_low` and `<metric>_high`, null where undefined.
     """
     first = judged[0].overall
     rows = [
@@ -108,7 +108,7 @@ def _figures(one: Judged, confidence: float) -> dict[str, object]:
 
 
 def _schema(overall: Overall) -> pa.Schema:
-    metrics = dict.fromkeys((overall.metric, *overall.metrics))
+    metrics = dict.fromkeys((*overall.metrics, overall.metric))
     return pa.schema(
         [
             ("name", pa.string()),

@@ -131,13 +131,16 @@ def test_hyperparameters_that_were_found_win_over_those_of_all_but_not_over_a_ca
     assert shapes(models["tiny"])[0] == (2, 2)
 
 
-def test_the_table_is_shown(first: Summary) -> None:
-    screen = Console(file=io.StringIO(), width=200)
-    show_summary(first, screen)
-    text = screen.file.getvalue()
-    assert "(best constant)" in text and "95% intervals" in text
-    assert "does not pass: auc is" in text and "passes, the best" in text
-    assert "warm start" in text and "trained from scratch" in text
+def test_the_table_is_shown_on_any_width(first: Summary) -> None:
+    for width, shown in ((200, True), (80, False)):
+        screen = Console(file=io.StringIO(), width=width)
+        show_summary(first, screen)
+        text = screen.file.getvalue()
+        assert "(best constant)" in text and "passes, the best" in text and "fails" in text
+        assert "poor: auc is" in text and "the threshold is 0.8" in text
+        assert ("2 more metrics with --json" in text) != shown
+        assert f"{by_name(first)['good']['auc']:.4g}" in text and "best by auc" in text
+        assert "warm start" in text and "trained from scratch" in text
 
 
 def test_the_same_rows_are_not_trained_on_or_judged_twice(runs: Runs, first: Summary) -> None:
