@@ -100,21 +100,21 @@ def shapes(folder: str) -> list[tuple[int, ...]]:
 
 @pytest.fixture(scope="module")
 def first(runs: Runs) -> Summary:
-    return runs.run(1, good=GOOD, poor=POOR, tiny=TINY)
+    return runs.run(1, trained=GOOD, poor=POOR, tiny=TINY)
 
 
 @pytest.fixture(scope="module")
 def second(runs: Runs, first: Summary) -> Summary:
     """Other rows; `poor` is trained for no epoch at all."""
-    return runs.run(2, good=GOOD, poor=POOR)
+    return runs.run(2, trained=GOOD, poor=POOR)
 
 
 def test_the_best_that_passes_is_blessed(first: Summary) -> None:
     evaluation, rows = first.evaluation, by_name(first)
-    assert evaluation["blessed"] and evaluation["chosen"] == "good"
-    assert [row["name"] for row in rows.values()] == ["good", "poor", "tiny", "constant"]
+    assert evaluation["blessed"] and evaluation["chosen"] == "trained"
+    assert [row["name"] for row in rows.values()] == ["poor", "tiny", "trained", "constant"]
     assert not rows["poor"]["passes"] and "the threshold is 0.8" in rows["poor"]["reason"]
-    best = rows["good"]
+    best = rows["trained"]
     assert (best["chosen"], rows["poor"]["chosen"]) == (True, False)
     assert evaluation["overall"]["candidate"]["auc"] == best["auc"]
     assert best["auc_low"] < best["auc"] < best["auc_high"]
@@ -127,7 +127,7 @@ def test_hyperparameters_that_were_found_win_over_those_of_all_but_not_over_a_ca
     first: Summary,
 ) -> None:
     models = models_of(first)
-    assert shapes(models["good"])[0] == (2, 8)  # not 4
+    assert shapes(models["trained"])[0] == (2, 8)  # not 4
     assert shapes(models["tiny"])[0] == (2, 2)
 
 
@@ -144,8 +144,8 @@ def test_the_table_is_shown_on_any_width(first: Summary) -> None:
 
 
 def test_the_same_rows_are_not_trained_on_or_judged_twice(runs: Runs, first: Summary) -> None:
-    again = runs.run(1, "local", good=GOOD, poor=POOR, tiny=TINY)
-    trained = {"Trainer-good", "Trainer-poor", "Trainer-tiny", "Evaluator"}
+    again = runs.run(1, "local", trained=GOOD, poor=POOR, tiny=TINY)
+    trained = {"Trainer-poor", "Trainer-tiny", "Trainer-trained", "Evaluator"}
     assert trained <= set(again.cached)
     assert again.evaluation["compared_with"] == first.evaluation["compared_with"]
 
@@ -153,18 +153,18 @@ def test_the_same_rows_are_not_trained_on_or_judged_twice(runs: Runs, first: Sum
 def test_a_training_starts_from_the_latest_blessed_model(first: Summary, second: Summary) -> None:
     from components.saved_model.weights import read_weights
 
-    base = models_of(first)["good"]
+    base = models_of(first)["trained"]
     assert second.warm_start["uri"] == base.removesuffix("/Format-Serving")
     before, after = read_weights(base), read_weights(models_of(second)["poor"])
     assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
-    trained = read_weights(models_of(second)["good"])
+    trained = read_weights(models_of(second)["trained"])
     assert not np.array_equal(before[0], trained[0])
 
 
 def test_nothing_pushed_the_latest_blessed_model_is_what_has_to_be_beaten(
     first: Summary, second: Summary
 ) -> None:
-    uri = by_name(first)["good"]["uri"]
+    uri = by_name(first)["trained"]["uri"]
     assert uri.removesuffix("/Format-Serving") in second.evaluation["compared_with"]
     assert second.evaluation["compared_with"].startswith("the latest blessed model")
     blessed = second.evaluation["overall"]["blessed"]
@@ -174,11 +174,11 @@ def test_nothing_pushed_the_latest_blessed_model_is_what_has_to_be_beaten(
 @pytest.fixture(scope="module")
 def third(runs: Runs, second: Summary) -> Summary:
     """The same as the second one, and what is blessed is pushed."""
-    return runs.run(2, "local", push=True, good=GOOD, poor=POOR)
+    return runs.run(2, "local", push=True, trained=GOOD, poor=POOR)
 
 
 def test_the_chosen_model_itself_is_pushed(runs: Runs, second: Summary, third: Summary) -> None:
-    assert {"Trainer-good", "Trainer-poor"} <= set(third.cached)
+    assert {"Trainer-trained", "Trainer-poor"} <= set(third.cached)
     assert third.push["version"] == 1 and third.evaluation["chosen"] == second.evaluation["chosen"]
     chosen = Path(models_of(third)[third.evaluation["chosen"]])
     pushed = runs.root / "pushed" / "1"
