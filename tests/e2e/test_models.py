@@ -139,7 +139,7 @@ def test_the_table_is_shown_on_any_width(first: Summary) -> None:
         assert "(best constant)" in text and "passes, the best" in text and "fails" in text
         assert "poor: auc is" in text and "the threshold is 0.8" in text
         assert ("2 more metrics with --json" in text) != shown
-        assert f"{by_name(first)['good']['auc']:.4g}" in text and "best by auc" in text
+        assert f"{by_name(first)['trained']['auc']:.4g}" in text and "best by auc" in text
         assert "warm start" in text and "trained from scratch" in text
 
 

@@ -101,12 +101,12 @@ def test_what_is_undefined_has_no_interval():
 
 
 def test_calibration_of_a_hand_worked_table():
-    score = np.array([0.25, 0.25, 0.25, 0.25, 0.75, 0.75])
-    label = np.array([0, 0, 0, 1, 1, 0])
+    score = np.array([0.25, 0.25, 0.25, 0.25, 0.32, 0.32])
+    label = np.array([0, 0, 0, 0, 1, 1])
     outcomes = Classified(label, (score > 0.5).astype(int), score, score, 2, 1)
     values = measure(outcomes, Groups.single(6), ["calibration", "calibration_error"])
-    assert values["calibration"][0] == pytest.approx(2.5 / 2)
-    assert values["calibration_error"][0] == pytest.approx((0 * 4 + 0.25 * 2) / 6)
+    assert values["calibration"][0] == pytest.approx(1.64 / 2)
+    assert values["calibration_error"][0] == pytest.approx((0.25 * 4 + 0.68 * 2) / 6)
     mean = measure(Regressed(np.array([1.0, 3.0]), np.array([2.0, 4.0])), Groups.single(2),
                    ["calibration"])  # fmt: skip
     assert mean["calibration"][0] == pytest.approx(1.5)
