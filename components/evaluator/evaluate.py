@@ -122,7 +122,7 @@ def _predict(
         examples = pipeline | "ReadExamples" >> ReadExamples(task.examples)
         if task.graph_uri is not None:
             examples = examples | "AddLabel" >> beam.ParDo(
-                AddLabel(task.graph_uri, columns.spec.label)
+                AddLabel(task.graph_uri, columns.spec.label, columns.spec.classes)
             )
         scores = examples | "PredictScores" >> PredictScores(passes, columns)
         _ = scores | "WriteScores" >> WriteScores(_scores(task), columns)

@@ -23,6 +23,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx_bsl.tfxio import dataset_options
 
 from components.errors import BeamfleetError
+from components.files import write_json
+from components.saved_model.layout import STARTED
 from components.saved_model.weights import start_from
 
 _SHUFFLE_ROWS, _BATCH_SIZE = 10_000, 128
@@ -85,7 +87,8 @@ class TrainingData:
     def inputs(self) -> dict[str, keras.KerasTensor]:
         """An input of a functional Keras model for each column but the label."""
         return {
-            name: keras.Input((), name=name, dtype=feature.dtype.name)
+            # Keras takes no slash in a name; the columns are told apart by their keys.
+            name: keras.Input((), name=name.replace("/", "_"), dtype=feature.dtype.name)
             for name, feature in self.spec.items()
             if name != self._label
         }
@@ -103,6 +106,8 @@ class TrainingData:
         """
         if self._fn_args.base_model:
             start_from(model, self._fn_args.base_model)
+            note = {"from": self._fn_args.base_model}
+            write_json(f"{self._fn_args.model_run_dir}/{STARTED}", note)
 
     def export(self, model: keras.Model) -> None:
         """Saves the model with the preprocessing inside: it takes serialized, raw tf.Examples.

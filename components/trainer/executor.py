@@ -10,7 +10,7 @@ from tfx.types import artifact_utils
 from components.native import shield_triton
 from components.saved_model.layout import saved_model_at
 from components.saved_model.write import describe
-from components.trainer.start import changed_vocabularies, check_start
+from components.trainer.start import check_start, notes_on_start
 
 
 class Executor(GenericExecutor):
@@ -35,5 +35,6 @@ class Executor(GenericExecutor):
         model.set_string_custom_property("candidate", config["candidate"])
         if config["warm_start"]:
             model.set_string_custom_property("warm_start", start)
-            notes = changed_vocabularies(start, folder) if start else []
+            [model_run] = output_dict["model_run"]
+            notes = notes_on_start(start, folder, model_run.uri) if start else []
             model.set_string_custom_property("notes", "; ".join(notes))

@@ -2,7 +2,7 @@
 
 from components.errors import BeamfleetError
 from components.files import exists, open_file
-from components.saved_model.layout import saved_model_at
+from components.saved_model.layout import STARTED, saved_model_at
 from components.saved_model.store import SavedModel
 from components.saved_model.write import files_of
 
@@ -22,6 +22,13 @@ def check_start(uri: str) -> None:
             f"the model to start from cannot be used: {error}. Or train without warm_start=True "
             "from scratch"
         ) from error
+
+
+def notes_on_start(start: str, folder: str, model_run: str) -> list[str]:
+    """What a reader has to know of a training that was given a model to start from, in words."""
+    if not exists(f"{model_run}/{STARTED}"):
+        return ["the run_fn did not take its weights with data.warm_start(model)"]
+    return changed_vocabularies(start, folder)
 
 
 def changed_vocabularies(start: str, folder: str) -> list[str]:
