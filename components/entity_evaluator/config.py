@@ -58,7 +58,8 @@ class EvaluationConfig:
 
     metrics: tuple[str, ...] = ()
     """Metrics to report. The first that is a mean over rows (accuracy, log_loss, mse, mae) decides;
-    without one accuracy does, or mse for regression. Empty: all of the task."""
+    without one accuracy does, or mse for regression. The very first chooses among candidates.
+    Empty: all of the task but calibration and calibration_error, which are measured where asked."""
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     """Bounds by metric, for the whole version; means over rows also bind every own model."""
     slices: tuple[tuple[str, ...], ...] = ()
@@ -66,7 +67,8 @@ class EvaluationConfig:
     fairness: tuple[str, ...] = ()
     """Columns whose groups are compared with each other, such as sex."""
     confidence: float = 0.95
-    """1 - the false discovery rate of verdicts, and confidence of the overall tests."""
+    """1 - the false discovery rate of verdicts, and confidence of the overall tests and of the
+    intervals of one model's metrics."""
     min_eval_rows: int = 30
     """Entities with fewer rows get the verdict of all such entities together."""
     eval_split: str = "eval"

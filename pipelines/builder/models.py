@@ -144,9 +144,10 @@ class ModelSteps(Recorder):
         min_eval_rows: int | None = None,
         positive_label: str | None = None,
     ) -> Self:
-        """Evaluates on the split `eval` and blesses entity by entity.
+        """Evaluates on the split `eval`; blesses entity by entity, or the best of the candidates.
 
-        The arguments are those of `components.entity_evaluator.config.EvaluationConfig`.
+        The arguments are those of `components.entity_evaluator.config.EvaluationConfig`; what is
+        compared with is in docs/models.md.
         """
         options = given(
             metrics=several(metrics),
