@@ -14,7 +14,7 @@ from pipelines.summary_view import show_summary
 
 def main(arguments: argparse.Namespace) -> int:
     """Prints what ML Metadata and the artifacts say of one run."""
-    run = _find(arguments.run, Path(arguments.root))
+    run = find_run(arguments.run, Path(arguments.root))
     summary = summarise(run)
     if arguments.json:
         nodes = [asdict(node) for node in run.nodes]
@@ -29,7 +29,12 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _find(name: str, base: Path) -> metadata.Run:
+def find_run(name: str, base: Path) -> metadata.Run:
+    """A run by its name, or the latest, below a root or a folder of roots.
+
+    Raises:
+      BeamfleetError: there is none.
+    """
     roots = metadata.find_roots(base)
     runs = [(run, root) for root in roots for run in metadata.read_runs(root)]
     if not runs:
@@ -45,10 +50,12 @@ def _find(name: str, base: Path) -> metadata.Run:
 
 
 def _nodes(run: metadata.Run) -> object:
-    table = plain_table("node", "state", "time", right=("time",))
+    table = plain_table("node", "state", "time", "CPU", "memory", right=("time", "CPU", "memory"))
     table.add_column("outputs", overflow="fold")
     for node in run.nodes:
         outputs = "\n".join(f"{a.key}: {a.type} {a.uri}" for a in node.outputs)
         state = f"[{STATE_STYLES[node.state]}]{node.state}[/]"
-        table.add_row(node.name, state, duration(node.seconds), outputs)
+        cpu = "-" if node.cpu_seconds is None else duration(node.cpu_seconds)
+        memory = "-" if node.peak_mb is None else f"{node.peak_mb:,.0f} MB"
+        table.add_row(node.name, state, duration(node.seconds), cpu, memory, outputs)
     return table
