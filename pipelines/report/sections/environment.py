@@ -1,0 +1,51 @@
+"""With what it ran: versions, commit, fingerprints of the code, parameters of the nodes."""
+
+import json
+from typing import Any
+
+from pipelines.report.markup import (
+    Html,
+    absent,
+    details,
+    facts,
+    fill,
+    join,
+    notice,
+    plain,
+    shortened,
+    table,
+)
+from pipelines.report.sections.lineage import code_fingerprints
+from pipelines.report.source import Source
+
+_MOST = 400
+"""Characters of a parameter."""
+
+
+def render(source: Source) -> Html:
+    """What the run noted when it ended; what this page is made with is not mixed into it."""
+    found = source.run.environment
+    versions = facts(found.items()) if found else notice(
+        "The run's process was killed, or an older release made it: it did not say with what it ran.",
+        "info",
+    )  # fmt: skip
+    code = list(code_fingerprints(source))
+    prints = table(["code", "fingerprint"], code, label="Code", text=99) if code else absent(
+        "This run used no code of a user."
+    )  # fmt: skip
+    return join([versions, Html("<h3>Code</h3>"), prints, Html("<h3>Parameters</h3>"), _parameters(source)])
+
+
+def _parameters(source: Source) -> Html:
+    parts = []
+    for node in source.run.nodes:
+        rows = [(name, _value(value)) for name, value in sorted(node.parameters.items())]
+        if rows:
+            made = table(["parameter", "value"], rows, label=f"Parameters of {node.name}", text=99)
+            parts.append(details(f"{node.name}: {len(rows)} parameters", made))
+    return join(parts) if parts else absent("The nodes of this run have no parameters.")
+
+
+def _value(value: Any) -> Html:
+    text = json.dumps(value) if isinstance(value, (dict, list)) else plain(value)
+    return fill('<code class="value">{}</code>', shortened(text, _MOST))
