@@ -6,6 +6,9 @@ from typing import Any
 
 from components.printable import printable
 
+_SMALL = 3
+"""Columns of a table that need not be as wide as the page."""
+
 
 class Html(str):
     """Markup of ours; whatever is put into it by `fill` is escaped, unless it is Html too."""
@@ -27,9 +30,13 @@ def join(parts: Iterable[object], between: str = "") -> Html:
     return Html(between.join(escaped(part) for part in parts))
 
 
-def absent(why: str) -> Html:
+class Absent(Html):
+    """All that a section says: the run has nothing to show there."""
+
+
+def absent(why: str) -> Absent:
     """Stands where a run has nothing to show."""
-    return fill('<p class="absent">{}</p>', why)
+    return Absent(fill('<p class="absent">{}</p>', why))
 
 
 def notice(text: object, kind: str = "warn") -> Html:
@@ -62,9 +69,9 @@ def table(
         "\n",
     )
     return fill(
-        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table class="{}">'
         "<thead><tr>{}</tr></thead><tbody>\n{}</tbody></table></div>",
-        label, head, body,
+        label, "small" if len(columns) <= _SMALL else "", head, body,
     )  # fmt: skip
 
 
@@ -79,10 +86,10 @@ def _kind(place: int, text: int) -> str:
     return "text" if place < text else "number"
 
 
-def facts(pairs: Iterable[tuple[str, object]]) -> Html:
-    """Names and values under each other."""
+def facts(pairs: Iterable[tuple[str, object]], kind: str = "") -> Html:
+    """Names and values under each other; kind "two": in two columns where there is room."""
     lines = join(fill("<div><dt>{}</dt><dd>{}</dd></div>", name, value) for name, value in pairs)
-    return fill('<dl class="facts">{}</dl>', lines)
+    return fill('<dl class="facts {}">{}</dl>', kind, lines)
 
 
 def bar(share: float, words: object, kind: str = "") -> Html:

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from string import Template
 
-from pipelines.report.markup import Html, fill, join, notice
+from pipelines.report.markup import Absent, Html, fill, join, notice
 from pipelines.report.sections import (
     captions,
     cost,
@@ -62,15 +62,8 @@ class Page:
 def make_page(source: Source) -> Page:
     """Draws every section; one that cannot be drawn says so and harms no other."""
     problems: list[str] = []
-    head = _drawn("headline", "Headline", headline.render, source, problems)
-    sections = join(
-        (
-            fill('<section id="{}" class="section" tabindex="-1"><h2>{}</h2>{}</section>', anchor, title,
-                 _drawn(anchor, title, render, source, problems))
-            for anchor, title, render in SECTIONS
-        ),
-        "\n",
-    )  # fmt: skip
+    head = _drawn("Headline", headline.render, source, problems)
+    sections = join((_section(*one, source, problems) for one in SECTIONS), "\n")
     links = join(fill('<li><a href="#{}">{}</a></li>', a, title) for a, title, _ in SECTIONS)
     plotly = plotly_code()
     text = Template(_asset("page.html")).substitute(
@@ -87,8 +80,21 @@ def make_page(source: Source) -> Page:
     return Page(text, tuple(problems))
 
 
+def _section(
+    anchor: str,
+    title: str,
+    render: Callable[[Source], Html],
+    source: Source,
+    problems: list[str],
+) -> Html:
+    content = _drawn(title, render, source, problems)
+    kind = "section compact" if isinstance(content, Absent) else "section"
+    return fill('<section id="{}" class="{}" tabindex="-1"><h2>{}</h2>{}</section>',
+                anchor, kind, title, content)  # fmt: skip
+
+
 def _drawn(
-    anchor: str, title: str, render: Callable[[Source], Html], source: Source, problems: list[str]
+    title: str, render: Callable[[Source], Html], source: Source, problems: list[str]
 ) -> Html:
     try:
         return render(source)

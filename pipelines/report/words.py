@@ -2,11 +2,10 @@
 
 import math
 
-from pipelines.render import duration, number
+from pipelines.render import duration
 
-__all__ = ["bytes_of", "change", "count", "duration", "megabytes", "metric", "number", "percent"]
+__all__ = ["change", "count", "duration", "megabytes", "metric", "metric_name", "percent", "value"]
 
-LOWER_IS_BETTER = frozenset({"log_loss", "mse", "rmse", "mae", "wer", "cer"})
 _METRICS = {"auc": "AUC", "f1": "F1", "mse": "MSE", "rmse": "RMSE", "mae": "MAE", "r2": "R²"}
 
 
@@ -19,6 +18,16 @@ def metric(value: float | None) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:.4g}"
+
+
+def value(number: float | None) -> str:
+    """A value of a column: whole numbers as they are, others with five digits."""
+    if number is None or math.isnan(number):
+        return "-"
+    is_whole = math.isfinite(number) and number == int(number)
+    if (is_whole or abs(number) >= 1e5) and abs(number) < 1e15:
+        return f"{number:,.0f}"
+    return f"{number:.5g}"
 
 
 def metric_name(name: str) -> str:
@@ -51,12 +60,3 @@ def megabytes(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value / 1000:.2f} GB" if value >= 1000 else f"{value:,.0f} MB"
-
-
-def bytes_of(size: int) -> str:
-    """`12 KB`, `3.4 MB`."""
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size = size / 1000  # type: ignore[assignment]
-    return f"{size:.2f} GB"

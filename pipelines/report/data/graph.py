@@ -44,6 +44,26 @@ def edges(run: Run) -> list[Edge]:
     return [Edge(*ends, tuple(sorted(set(what)))) for ends, what in found.items()]
 
 
+def direct(connections: Sequence[Edge]) -> list[Edge]:
+    """Without edges that a longer way says already: a schema that goes to all draws no web."""
+    after: dict[str, set[str]] = {}
+    for edge in connections:
+        after.setdefault(edge.start, set()).add(edge.end)
+
+    def reached(start: str, seen: set[str]) -> set[str]:
+        for following in after.get(start, set()) - seen:
+            seen.add(following)
+            reached(following, seen)
+        return seen
+
+    beyond = {name: reached(name, set()) for name in after}
+    return [
+        edge
+        for edge in connections
+        if not any(edge.end in beyond.get(n, ()) for n in after[edge.start] - {edge.end})
+    ]
+
+
 def lay_out(nodes: Sequence[str], connections: Sequence[Edge]) -> Layout:
     """Puts every node below all that it takes something from.
 

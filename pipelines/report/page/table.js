@@ -92,7 +92,7 @@ function sortBy(place) {
 
 function startTable() {
   if (!byId("entity-table")) return;
-  Object.assign(table, json("entities"));
+  Object.assign(table, json("entity-data"));
   const heads = table.fields.map((field, i) => made("th",
     { scope: "col", className: isNumber(field.kind) ? "number" : "" },
     made("button", { type: "button", textContent: field.title, onclick: () => sortBy(i) })));

@@ -13,7 +13,7 @@ from pipelines.report.data.statistics import (
 from pipelines.report.markup import Html, absent, bar, details, fill, join, notice, table
 from pipelines.report.sections.histogram import drawing
 from pipelines.report.source import Source
-from pipelines.report.words import count, metric, percent
+from pipelines.report.words import count, metric, percent, value
 
 _MOST_COLUMNS = 150
 _MOST_ANOMALIES = 100
@@ -38,8 +38,8 @@ def _rows(source: Source) -> Html:
         return absent("The run has read no rows.")
     apart = ("rows_in", "rows_rejected", "rows_gap", "rows_eval_in_train")
     splits = {
-        name.removeprefix("rows_"): value
-        for name, value in sorted(section.items(), key=lambda i: (i[0] != "rows_train", i[0]))
+        name.removeprefix("rows_"): rows
+        for name, rows in sorted(section.items(), key=lambda i: (i[0] != "rows_train", i[0]))
         if name.startswith("rows_") and name not in apart
     }
     total = section.get("rows_in", 0) or 1
@@ -134,9 +134,9 @@ def _facts(by_split: Mapping[str, Column]) -> Iterator[Html]:
         yield Html("none missing")
     figures = first.figures
     if "mean" in figures:
-        yield fill("mean {}", metric(figures["mean"]))
-        yield fill("median {}", metric(figures["median"]))
-        yield fill("{} to {}", metric(figures["min"]), metric(figures["max"]))
+        yield fill("mean {}", value(figures["mean"]))
+        yield fill("median {}", value(figures["median"]))
+        yield fill("{} to {}", value(figures["min"]), value(figures["max"]))
     if "unique" in figures:
         yield fill("{} different values", count(figures["unique"]))
 

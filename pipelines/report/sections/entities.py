@@ -140,5 +140,5 @@ def _table(found: EntityTable, columns: str) -> Html:
         '<table id="entity-table"><thead></thead><tbody></tbody></table></div>'
         '<nav class="pager" id="entity-pager" aria-label="Pages of the table"></nav>'
         "<noscript><p>The table needs scripts: this page has only its own.</p></noscript>{}",
-        columns or "entity", data("entities", content),
+        columns or "entity", data("entity-data", content),
     )  # fmt: skip

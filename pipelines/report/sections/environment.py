@@ -25,7 +25,7 @@ _MOST = 400
 def render(source: Source) -> Html:
     """What the run noted when it ended; what this page is made with is not mixed into it."""
     found = source.run.environment
-    versions = facts(found.items()) if found else notice(
+    versions = facts(found.items(), "two") if found else notice(
         "The run's process was killed, or an older release made it: it did not say with what it ran.",
         "info",
     )  # fmt: skip
@@ -37,13 +37,15 @@ def render(source: Source) -> Html:
 
 
 def _parameters(source: Source) -> Html:
-    parts = []
-    for node in source.run.nodes:
-        rows = [(name, _value(value)) for name, value in sorted(node.parameters.items())]
-        if rows:
-            made = table(["parameter", "value"], rows, label=f"Parameters of {node.name}", text=99)
-            parts.append(details(f"{node.name}: {len(rows)} parameters", made))
-    return join(parts) if parts else absent("The nodes of this run have no parameters.")
+    rows = [
+        (node.name, name, _value(value))
+        for node in source.run.nodes
+        for name, value in sorted(node.parameters.items())
+    ]
+    if not rows:
+        return absent("The nodes of this run have no parameters.")
+    made = table(["node", "parameter", "value"], rows, label="Parameters", text=99)
+    return details(f"{len(rows)} parameters of the nodes", made)
 
 
 def _value(value: Any) -> Html:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from pipelines.metadata import Node
-from pipelines.report.data.graph import Edge, Layout, edges, lay_out
+from pipelines.report.data.graph import Edge, Layout, direct, edges, lay_out
 from pipelines.report.markup import Html, fill, join, notice, shortened
 from pipelines.report.source import Source
 from pipelines.report.words import duration
 
-_WIDTH, _HEIGHT, _BEND = 176, 54, 18
+_WIDTH, _HEIGHT, _BEND = 190, 54, 18
 """Pixels of a node, and how wide a bend of an edge is."""
 _SIDE, _BELOW = 22, 44
 """Pixels between nodes, and between layers."""
@@ -23,13 +23,15 @@ def render(source: Source) -> Html:
     if not run.nodes:
         return notice("The run ended before its first node.")
     nodes = {node.name: node for node in run.nodes}
-    layout = lay_out(list(nodes), edges(run))
+    layout = lay_out(list(nodes), direct(edges(run)))
     states = ", ".join(f"{n.name} {n.state} in {duration(n.seconds)}" for n in run.nodes)
     return join(
         [
             *_errors(source),
             fill('<div class="scroll graph" tabindex="0" role="region" aria-label="Graph">{}</div>',
                  _drawing(nodes, layout, states)),
+            fill('<p class="hint">{}</p>', "A line: the lower node takes what the upper one made. "
+                 "Lines that follow from others are left out; Lineage has all."),
         ]
     )  # fmt: skip
 
@@ -98,6 +100,6 @@ def _node(node: Node, x: float, y: float) -> Html:
         '<text x="{}" y="41" class="time">{}</text></g>',
         node.state, f"{x - _WIDTH / 2:.1f}", f"{y - _HEIGHT / 2:.1f}",
         f"{node.name}: {words} in {duration(node.seconds)}",
-        _WIDTH, _HEIGHT, shortened(node.name, 21), _MARKS.get(node.state, "?"), words,
+        _WIDTH, _HEIGHT, shortened(node.name, 23), _MARKS.get(node.state, "?"), words,
         _WIDTH - 12, duration(node.seconds),
     )  # fmt: skip

@@ -16,9 +16,9 @@ STATES = {
     "running": "warn",
 }
 _MODELS = {
-    "pushed": "the current model",
-    "fallback": "the fallback",
-    "majority": "the best constant",
+    "pushed": "current model",
+    "fallback": "fallback",
+    "majority": "best constant",
 }
 
 
@@ -104,5 +104,5 @@ def _metrics(source: Source) -> Iterator[tuple[str, str, str]]:
     for name, value in list(ours.items())[:2]:
         against = ""
         if other and models[other].get(name) is not None:
-            against = f"{metric(models[other][name])} of {_MODELS[other]}"
+            against = f"{_MODELS[other]} {metric(models[other][name])}"
         yield metric_name(name), metric(value), against

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pipelines.report.data.statistics import Column
 from pipelines.report.markup import Html, fill, join, shortened
-from pipelines.report.words import count, metric, percent
+from pipelines.report.words import count, percent, value
 
 _WIDTH, _HEIGHT = 260, 96
 _LINE = 17
@@ -40,7 +40,7 @@ def _histogram(name: str, columns: Sequence[tuple[int, Column]]) -> Html:
         '<text x="0" y="{}">{}</text><text x="{}" y="{}" class="end">{}</text>'
         '<text x="{}" y="9" class="end faint">{}</text></svg>',
         _WIDTH, _HEIGHT + 18, f"Histogram of {name}", lines, _WIDTH, _HEIGHT, _HEIGHT,
-        _HEIGHT + 14, metric(low), _WIDTH, _HEIGHT + 14, metric(high),
+        _HEIGHT + 14, value(low), _WIDTH, _HEIGHT + 14, value(high),
         _WIDTH, f"highest bar {percent(top, 0)} of rows",
     )  # fmt: skip
 
@@ -54,8 +54,8 @@ def _shares(column: Column) -> list[tuple[float, float, float]]:
 def _steps(
     place: int, shares: Sequence[tuple[float, float, float]], low: float, span: float, top: float
 ) -> Html:
-    def x(value: float) -> float:
-        return round((value - low) / span * _WIDTH, 1)
+    def x(number: float) -> float:
+        return round((number - low) / span * _WIDTH, 1)
 
     def y(share: float) -> float:
         return round(_HEIGHT - share / top * (_HEIGHT - 14), 1)
@@ -65,7 +65,7 @@ def _steps(
     path = f"M{x(shares[0][0])} {_HEIGHT}" + "".join(
         f"V{y(share)}H{x(last)}" for _, last, share in shares
     )
-    titles = "; ".join(f"{metric(a)} to {metric(b)}: {percent(s)}" for a, b, s in shares)
+    titles = "; ".join(f"{value(a)} to {value(b)}: {percent(s)}" for a, b, s in shares)
     return fill('<path class="s{}" d="{}V{}"><title>{}</title></path>', place, path, _HEIGHT, titles)
 
 

@@ -76,10 +76,11 @@ def _window(node: Node, span: int) -> str:
 def _artifacts(source: Source) -> Html:
     makers = {a.uri: n.name for n in source.run.nodes for a in n.outputs}
     rows = [
-        (node.name, artifact.key, artifact.type, _from(node, makers), _where(artifact, source), _size(artifact))
+        ("" if place else node.name, artifact.key, artifact.type, "" if place else _from(node, makers),
+         _where(artifact, source), _size(artifact))
         for node in source.run.nodes
-        for artifact in node.outputs
-    ]
+        for place, artifact in enumerate(node.outputs)
+    ]  # fmt: skip
     if not rows:
         return absent("The nodes of this run made nothing.")
     made = table(["made by", "output", "type", "made from", "where", "rows"], rows,
@@ -115,7 +116,7 @@ def _pushed(source: Source) -> Html:
     if file.is_file():
         document = json.loads(file.read_text(encoding="utf-8"))
         known += [
-            ("pushed at", document.get("created", "-")),
+            ("pushed at", str(document.get("created", "-")).replace("T", " ").replace("+00:00", " UTC")),
             ("candidate", document.get("candidate_uri", "-")),
             ("compared with", _version(document.get("baseline_version"))),
             ("version before", _version(document.get("previous_version"))),

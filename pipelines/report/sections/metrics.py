@@ -98,53 +98,70 @@ def _slices(source: Source) -> Html:
 
 
 def _figures(found: Slices) -> Iterator[Figure]:
-    """The first metric of every slice, for each slicing."""
+    """The first metric of every slice, for each slicing: numbers to the right, words downwards."""
     name = found.metrics[0]
     for number, columns in enumerate(found.slicings()):
         known = [s for s in found.slices if s.columns == columns and s.values[name] is not None]
         largest = sorted(known, key=lambda s: -s.rows)[:_DRAWN]
-        shown = [s for s in known if s in largest]  # in the order of the file
-        if not shown:
+        if not largest:
             continue
-        if all(_only(s).lstrip("-").isdigit() for s in shown):
-            shown.sort(key=lambda s: int(_only(s)))
-        traces = [_dots(shown, name, "candidate", "s0")]
-        traces += [_dots(shown, f"{m}_{name}", _NAMES.get(m, m), "s1") for m in found.models]
-        words = " x ".join(columns)
+        along = all(_only(s).lstrip("-").isdigit() for s in largest)
+        shown = sorted(largest, key=lambda s: int(_only(s)) if along else (s.values[name] or 0))
+        traces = [_dots(shown, name, "candidate", "s0", along=along)]
+        for model in found.models:
+            traces.append(_dots(shown, f"{model}_{name}", _NAMES.get(model, model), "s1", along=along))
+        words, measured = " x ".join(columns), metric_name(name)
+        title = f"{measured[0].upper()}{measured[1:]} by {words}"
         few = f", the largest {_DRAWN}" if len(known) > _DRAWN else ""
-        layout: dict[str, Any] = {"xaxis": {"type": "category"}}
         overall = found.overall.values[name] if found.overall else None
-        if overall is not None:
-            layout["shapes"] = [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": overall,
-                                 "y1": overall, "line": {"color": "quiet", "dash": "dot", "width": 1}}]  # fmt: skip
-        yield Figure(f"slices-{number}", f"{metric_name(name)} by {words}{few}", traces, x=words,
-                     y=f"{metric_name(name)} (dotted: overall)", layout=layout, height=320)  # fmt: skip
+        axis = f"{measured} (dotted: overall)"
+        yield Figure(
+            f"slices-{number}", f"{title}{few}", traces,
+            x=words if along else axis, y=axis if along else "",
+            layout=_layout(overall, along=along),
+            height=320 if along else max(240, 90 + 24 * len(shown)),
+        )  # fmt: skip
+
+
+def _layout(overall: float | None, *, along: bool) -> dict[str, Any]:
+    layout: dict[str, Any] = {} if along else {"yaxis": {"type": "category"}}
+    if overall is not None:
+        to_the_right = {"xref": "paper", "x0": 0, "x1": 1, "y0": overall, "y1": overall}
+        upwards = {"yref": "paper", "y0": 0, "y1": 1, "x0": overall, "x1": overall}
+        line = {"color": "quiet", "dash": "dot", "width": 1.5}
+        layout["shapes"] = [{"type": "line", "line": line, **(to_the_right if along else upwards)}]
+    return layout
 
 
 def _only(one: Slice) -> str:
     return one.name.partition("=")[2] if len(one.columns) == 1 else one.name
 
 
-def _dots(shown: list[Slice], name: str, words: str, color: str) -> dict[str, Any]:
+def _dots(
+    shown: list[Slice], name: str, words: str, color: str, *, along: bool
+) -> dict[str, Any]:
     most = max((s.rows for s in shown), default=1) or 1
+    places: list[Any] = [int(_only(s)) if along else label(_only(s), 28) for s in shown]
+    values = [_rounded(s.values.get(name)) for s in shown]
+    size = [7 + 13 * (s.rows / most) ** 0.5 for s in shown]
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",
         "name": label(words),
-        "x": [label(_only(s), 24) for s in shown],
-        "y": [_rounded(s.values.get(name)) for s in shown],
-        "marker": {"color": color, "size": [7 + 13 * (s.rows / most) ** 0.5 for s in shown]},
+        "x": places if along else values,
+        "y": values if along else places,
+        "marker": {"color": color, "size": size},
         "text": [f"{label(s.name)}<br>{count(s.rows)} rows" for s in shown],
-        "hovertemplate": "%{text}<br>%{y:.4f}<extra></extra>",
+        "hovertemplate": f"%{{text}}<br>%{{{'y' if along else 'x'}:.4f}}<extra></extra>",
     }
     ends = [s.intervals.get(name) for s in shown]
-    if all(ends):
-        pairs = [(e, trace["y"][i]) for i, e in enumerate(ends) if e]
-        trace["error_y"] = {
+    known = [(e, v) for e, v in zip(ends, values, strict=True) if e and v is not None]
+    if known and len(known) == len(shown):
+        trace["error_y" if along else "error_x"] = {
             "type": "data",
             "symmetric": False,
-            "array": [_rounded(high - y) for (_, high), y in pairs],
-            "arrayminus": [_rounded(y - low) for (low, _), y in pairs],
+            "array": [_rounded(high - v) for (_, high), v in known],
+            "arrayminus": [_rounded(v - low) for (low, _), v in known],
             "thickness": 1,
         }
     return trace
