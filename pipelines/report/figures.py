@@ -31,6 +31,8 @@ class Figure:
     layout: Mapping[str, Any] = field(default_factory=dict, hash=False)
     height: int = 300
     """Pixels."""
+    wide: bool = False
+    """Takes the place of two, where there is room."""
 
     def html(self) -> Html:
         """A place for the chart, and its data."""
@@ -42,10 +44,10 @@ class Figure:
             layout[name] = {**layout.get(name, {}), **value} if isinstance(value, dict) else value
         content = {"data": list(self.traces), "layout": layout}
         return fill(
-            '<figure class="chart"><figcaption>{}</figcaption>'
+            '<figure class="chart {}"><figcaption>{}</figcaption>'
             '<div class="plot" id="plot-{}" data-figure="{}" style="height:{}px" role="img" '
             'aria-label="{}"></div>{}</figure>',
-            self.title, self.name, f"figure-{self.name}", self.height,
+            "wide" if self.wide else "", self.title, self.name, f"figure-{self.name}", self.height,
             f"{self.title}: {self.y} by {self.x}", data(f"figure-{self.name}", content),
         )  # fmt: skip
 

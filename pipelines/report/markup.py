@@ -50,7 +50,12 @@ def badge(word: str, kind: str) -> Html:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, label: str, text: int = 1
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    label: str,
+    text: int = 1,
+    notes: int = 0,
 ) -> Html:
     """A table that scrolls sideways where it is too wide.
 
@@ -59,13 +64,16 @@ def table(
       rows: Cells; None is shown as a dash.
       label: Says what it is to who cannot see it.
       text: So many columns from the left are words, the others numbers; 99 for all.
+      notes: So many columns from the right are words that may be long.
     """
+    numbers = max(0, len(columns) - text - notes)
+    kinds = ["text"] * min(text, len(columns)) + ["number"] * numbers + ["note"] * notes
     head = join(
-        fill('<th scope="col" class="{}">{}</th>', _kind(place, text), column)
-        for place, column in enumerate(columns)
+        fill('<th scope="col" class="{}">{}</th>', kind, column)
+        for kind, column in zip(kinds, columns, strict=True)
     )
     body = join(
-        (fill("<tr>{}</tr>", join(_cell(*cell, text) for cell in enumerate(row))) for row in rows),
+        (fill("<tr>{}</tr>", join(map(_cell, range(len(kinds)), row, kinds))) for row in rows),
         "\n",
     )
     return fill(
@@ -75,15 +83,11 @@ def table(
     )  # fmt: skip
 
 
-def _cell(place: int, value: object, text: int) -> Html:
+def _cell(place: int, value: object, kind: str) -> Html:
     shown = "-" if value is None else value
     if place == 0:
         return fill('<th scope="row">{}</th>', shown)
-    return fill('<td class="{}">{}</td>', _kind(place, text), shown)
-
-
-def _kind(place: int, text: int) -> str:
-    return "text" if place < text else "number"
+    return fill('<td class="{}">{}</td>', kind, shown)
 
 
 def facts(pairs: Iterable[tuple[str, object]], kind: str = "") -> Html:
@@ -114,4 +118,10 @@ def shortened(text: str, most: int) -> str:
 
 def plain(value: Any) -> str:
     """A parameter in words: numbers as they are, structures as JSON."""
-    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        value
+        if isinstance(value, str)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

@@ -12,7 +12,7 @@ from pipelines.summary import Summary
 EVALUATORS = ("EntityEvaluator", "Evaluator")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """What ML Metadata and the summary say of one run."""
 

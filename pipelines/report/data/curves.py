@@ -38,7 +38,9 @@ def read_curves(source: Source) -> list[Curve]:
     epochs = {tag: lines for tag, lines in scalars.items() if tag.startswith(_EPOCH)}
     chosen, by = (epochs, "epoch") if epochs else (scalars, "step")
     curves = [_curve(tag, by, lines) for tag, lines in chosen.items()]
-    return sorted((c for c in curves if _is_a_curve(c)), key=lambda c: (c.metric != "loss", c.metric))
+    return sorted(
+        (c for c in curves if _is_a_curve(c)), key=lambda c: (c.metric != "loss", c.metric)
+    )
 
 
 def _curve(tag: str, by: str, lines: Mapping[str, Mapping[int, float]]) -> Curve:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from components.entity_evaluator.config import LOWER_IS_BETTER
@@ -10,6 +11,7 @@ from components.printable import printable
 from pipelines.entities import entity_name, gain, served_value
 from pipelines.report.markup import shortened
 from pipelines.report.source import Source
+from pipelines.report.words import metric_name
 
 BUDGET = 3_000_000
 """Bytes of rows in the page; the worst entities are in it, and the page says so."""
@@ -50,6 +52,7 @@ class EntityTable:
         return [] if place is None else [row[place] for row in self.rows]
 
 
+@lru_cache(maxsize=1)  # several sections show some of it
 def read_table(source: Source) -> EntityTable | None:
     """The entities of the run's evaluation with the metrics of each; None: there are none."""
     import pyarrow.parquet as pq
@@ -120,13 +123,13 @@ def _table(metric: str, others: Sequence[str], rows: list[dict[str, Any]]) -> En
         Field("verdict", "verdict", "word"),
         Field("serves", "served by", "word"),
         Field("rows", "rows", "count"),
-        Field("served", f"{metric}, served", "metric", sign),
+        Field("served", f"{metric_name(metric)}, served", "metric", sign),
         Field("change", f"change to {words}", "change", sign),
         Field("value", "own model", "metric", sign),
         Field("baseline", "current model", "metric", sign),
         Field("fallback_value", "fallback", "metric", sign),
         Field("p_value", "p", "p"),
-        *(Field(n, n, "metric", -1 if n in LOWER_IS_BETTER else 1) for n in others),
+        *(Field(n, metric_name(n), "metric", -1 if n in LOWER_IS_BETTER else 1) for n in others),
         Field("rows_trained", "rows trained", "count"),
         Field("fit_seconds", "fit seconds", "metric"),
         Field("reason", "reason", "text"),

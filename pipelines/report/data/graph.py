@@ -6,6 +6,7 @@ place of the neighbours. An edge over several layers goes through a bend in each
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipelines.metadata import Run
 
@@ -77,7 +78,9 @@ def lay_out(nodes: Sequence[str], connections: Sequence[Edge]) -> Layout:
         layers[depth[node]].append(node)
     paths = {}
     for edge in connections:
-        bends = [f"{edge.start}>{edge.end}@{n}" for n in range(depth[edge.start] + 1, depth[edge.end])]
+        bends = [
+            f"{edge.start}>{edge.end}@{n}" for n in range(depth[edge.start] + 1, depth[edge.end])
+        ]
         for number, bend in enumerate(bends, depth[edge.start] + 1):
             layers[number].append(bend)
         paths[edge] = (edge.start, *bends, edge.end)
@@ -101,7 +104,7 @@ def _uncross(layers: list[list[str]], paths: Sequence[Sequence[str]]) -> None:
     above: dict[str, list[str]] = {}
     below: dict[str, list[str]] = {}
     for path in paths:
-        for first, second in zip(path, path[1:], strict=False):
+        for first, second in pairwise(path):
             above.setdefault(second, []).append(first)
             below.setdefault(first, []).append(second)
     for number in range(_ROUNDS):

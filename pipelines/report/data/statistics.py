@@ -116,7 +116,9 @@ def read_schema(source: Source) -> list[tuple[str, str, str, str]]:
 def _split_files(artifact: Artifact | None, name: str) -> Iterator[tuple[str, Path]]:
     """The split to train on first."""
     folders = Path(artifact.uri).glob("Split-*") if artifact else ()
-    splits = sorted((f.name.removeprefix("Split-") for f in folders), key=lambda s: (s != "train", s))
+    splits = sorted(
+        (f.name.removeprefix("Split-") for f in folders), key=lambda s: (s != "train", s)
+    )
     for split in splits:
         file = Path(artifact.uri, f"Split-{split}", name) if artifact else Path()
         if file.is_file():

@@ -17,13 +17,23 @@ function cellText(value, kind) {
   return String(value);
 }
 
+// Why an entity has its verdict: a line of its own, below its figures.
+function reason(row) {
+  const place = table.fields.findIndex((f) => f.name === "reason");
+  if (place < 0 || !row[place]) return [];
+  const cell = made("td", { className: "reason", colSpan: table.fields.length - 1 },
+    made("span", { textContent: row[place] }));
+  return [made("tr", {}, cell)];
+}
+
+const columns = () => table.fields.filter((f) => f.name !== "reason");
 const isNumber = (kind) => kind !== "text" && kind !== "word";
 const WORDS = { blessed: "good", refused: "bad", failed: "bad" };
 
 function cell(value, field, first) {
   const text = cellText(value, field.kind);
   if (first) return made("th", { scope: "row", textContent: text });
-  const td = made("td", { className: isNumber(field.kind) ? "number" : field.kind === "text" ? "text" : "" });
+  const td = made("td", { className: isNumber(field.kind) ? "number" : "" });
   const change = field.kind === "change" && value ? (value * field.better > 0 ? "good" : "bad") : null;
   const word = change || (field.kind === "word" && WORDS[value]);
   td.append(word ? made("span", { className: `word ${word}`, textContent: text }) : text);
@@ -56,13 +66,15 @@ function select() {
 function show() {
   const start = table.page * PER_PAGE;
   const rows = table.shown.slice(start, start + PER_PAGE);
-  byId("entity-table").tBodies[0].replaceChildren(...rows.map((row) =>
-    made("tr", {}, ...table.fields.map((field, i) => cell(row[i], field, i === 0)))));
+  byId("entity-table").tBodies[0].replaceChildren(...rows.flatMap((row) => {
+    const cells = columns().map((field, i) => cell(row[i], field, i === 0));
+    return [made("tr", { className: "entity" }, ...cells), ...reason(row)];
+  }));
   const count = table.shown.length.toLocaleString("en-US");
   const all = table.rows.length.toLocaleString("en-US");
   byId("entity-status").textContent =
     table.shown.length === table.rows.length ? `${all} entities` : `${count} of ${all} entities`;
-  table.fields.forEach((field, i) => {
+  columns().forEach((field, i) => {
     const head = byId("entity-table").tHead.rows[0].cells[i];
     if (i === table.by) head.setAttribute("aria-sort", table.down ? "descending" : "ascending");
     else head.removeAttribute("aria-sort");
@@ -93,7 +105,7 @@ function sortBy(place) {
 function startTable() {
   if (!byId("entity-table")) return;
   Object.assign(table, json("entity-data"));
-  const heads = table.fields.map((field, i) => made("th",
+  const heads = columns().map((field, i) => made("th",
     { scope: "col", className: isNumber(field.kind) ? "number" : "" },
     made("button", { type: "button", textContent: field.title, onclick: () => sortBy(i) })));
   byId("entity-table").tHead.append(made("tr", {}, ...heads));

@@ -24,15 +24,23 @@ def _nodes(source: Source) -> Html:
     rows = [_row(node, longest, busiest) for node in nodes]
     wall, cpu = (sum(n.seconds for n in nodes), sum(n.cpu_seconds or 0 for n in nodes))
     peak = max((n.peak_mb or 0 for n in nodes), default=0)
-    rows.append(("all nodes", "", duration(wall), duration(cpu), megabytes(peak) if peak else "-", ""))
+    rows.append(
+        ("all nodes", "", duration(wall), duration(cpu), megabytes(peak) if peak else "-", "")
+    )
     rest = max(0.0, source.run.seconds - wall)
     text = (
-        f"The run took {duration(source.run.seconds)}: {duration(rest)} around the nodes, most of it "
-        "imports. Memory is that of the process and its children, shared pages counted in each; "
+        f"The run took {duration(source.run.seconds)}, of it {duration(rest)} around the nodes "
+        "(imports, and what is between them). Memory is that of the process and its children, "
+        "shared pages counted in each; "
         "nodes run in one process, so that what one keeps is in the next one's peak too."
     )
     heads = ["node", "state", "wall time", "CPU time", "peak memory", "more than at its start"]
-    return join([table(heads, rows, label="Cost of the nodes", text=2), fill('<p class="hint">{}</p>', text)])
+    return join(
+        [
+            table(heads, rows, label="Cost of the nodes", text=2),
+            fill('<p class="hint">{}</p>', text),
+        ]
+    )
 
 
 def _row(node: Node, longest: float, busiest: float) -> tuple[object, ...]:

@@ -43,11 +43,18 @@ def _rows(source: Source) -> Html:
         if name.startswith("rows_") and name not in apart
     }
     total = section.get("rows_in", 0) or 1
-    rows = [(f"split {name}", bar(n / total, count(n)), percent(n / total)) for name, n in splits.items()]
+    rows = [
+        (f"split {name}", bar(n / total, count(n)), percent(n / total))
+        for name, n in splits.items()
+    ]
     rejected = section.get("rows_rejected", 0)
-    rows.append(("rejected", bar(rejected / total, count(rejected), "warn"), percent(rejected / total)))
+    rows.append(
+        ("rejected", bar(rejected / total, count(rejected), "warn"), percent(rejected / total))
+    )
     if gap := section.get("rows_gap"):
-        rows.append(("in the gap between splits", bar(gap / total, count(gap)), percent(gap / total)))
+        rows.append(
+            ("in the gap between splits", bar(gap / total, count(gap)), percent(gap / total))
+        )
     rows.append(("read in all", bar(1, count(section.get("rows_in", 0)), "quiet"), "100.0 %"))
     notes = [notice(note) for note in section.get("notes", ())]
     if both := section.get("rows_eval_in_train"):
@@ -96,7 +103,9 @@ def _distance(one: Distance) -> Html:
 
 def _judged(one: Distance) -> Html:
     far = one.value > one.threshold
-    return fill('<span class="word {}">{}</span>', "bad" if far else "good", "over" if far else "within")
+    return fill(
+        '<span class="word {}">{}</span>', "bad" if far else "good", "over" if far else "within"
+    )
 
 
 def _columns(statistics: Statistics | None) -> Html:
@@ -107,12 +116,18 @@ def _columns(statistics: Statistics | None) -> Html:
     shown = list(statistics.columns.items())[:_MOST_COLUMNS]
     cards = join((_card(name, column, splits) for name, column in shown), "\n")
     legend = join(
-        fill('<span class="key s{}">{} ({} rows)</span>', place, split, count(statistics.rows[split]))
+        fill(
+            '<span class="key s{}">{} ({} rows)</span>', place, split, count(statistics.rows[split])
+        )
         for place, split in enumerate(splits)
     )
     more = len(statistics.columns) - len(shown)
-    rest = notice(f"{more} more columns are in the statistics artifact.", "info") if more > 0 else ""
-    return join([head, fill('<p class="legend">{}</p><div class="cards">{}</div>{}', legend, cards, rest)])
+    rest = (
+        notice(f"{more} more columns are in the statistics artifact.", "info") if more > 0 else ""
+    )
+    return join(
+        [head, fill('<p class="legend">{}</p><div class="cards">{}</div>{}', legend, cards, rest)]
+    )
 
 
 def _card(name: str, by_split: Mapping[str, Column], splits: Sequence[str]) -> Html:
@@ -120,7 +135,8 @@ def _card(name: str, by_split: Mapping[str, Column], splits: Sequence[str]) -> H
     first = columns[0][1]
     facts = join(_facts(by_split), " · ")
     return fill(
-        '<article class="card column"><h4>{} <small>{}</small></h4>{}<p class="facts-line">{}</p></article>',
+        '<article class="card column"><h4>{} <small>{}</small></h4>{}'
+        '<p class="facts-line">{}</p></article>',
         name, first.type, drawing(name, columns), facts,
     )  # fmt: skip
 
@@ -134,7 +150,8 @@ def _facts(by_split: Mapping[str, Column]) -> Iterator[Html]:
         yield Html("none missing")
     figures = first.figures
     if "mean" in figures:
-        yield fill("mean {}", value(figures["mean"]))
+        split = f"{next(iter(by_split))}: " if len(by_split) > 1 else ""
+        yield fill("{}mean {}", split, value(figures["mean"]))
         yield fill("median {}", value(figures["median"]))
         yield fill("{} to {}", value(figures["min"]), value(figures["max"]))
     if "unique" in figures:

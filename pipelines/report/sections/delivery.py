@@ -1,7 +1,5 @@
 """Where the model went: the pushed version, and what it predicted in bulk."""
 
-from pathlib import Path
-
 from pipelines.report.markup import Html, absent, badge, bar, facts, fill, join, notice, table
 from pipelines.report.source import Source
 from pipelines.report.words import count
@@ -53,5 +51,5 @@ def _inference(source: Source) -> Html:
     version = section.get("model_version")
     where = source.summary.paths.get("predictions", "")
     known = [("model", f"version {version}" if version else "the run's own")]
-    known += [("predictions", Path(where))] if where else []
+    known += [("predictions", where)] if where else []
     return join([table(["rows", "count"], rows, label="Bulk inference"), facts(known)])

@@ -6,12 +6,12 @@ from typing import Any
 from components.entity_evaluator.config import LOWER_IS_BETTER
 from pipelines.entity_view import VERDICTS
 from pipelines.report.data.entities import EntityTable, read_table
-from pipelines.report.figures import Figure, charts, data
+from pipelines.report.figures import Figure, charts, data, label
 from pipelines.report.markup import Html, absent, fill, join, notice
 from pipelines.report.source import Source
 from pipelines.report.words import count, metric_name
 
-_BINS = 40
+_BINS = 30
 _COLORS = {"blessed": "good", "kept": "s0", "fallback": "quiet", "refused": "bad"}
 
 
@@ -21,15 +21,16 @@ def render(source: Source) -> Html:
     if found is None:
         return absent("This run has no models of single entities.")
     more = found.total - len(found.rows)
+    where = source.summary.paths.get("entity table", "entities.parquet")
+    left_out = f"The {count(more)} best entities are left out here; all are in {where}."
     return join(
         [
             _counts(found),
             charts(_figures(found)),
-            notice(f"The {count(more)} best entities are left out here; all are in "
-                   f"{source.summary.paths.get('entity table', 'entities.parquet')}.") if more else "",
+            notice(left_out) if more else "",
             _table(found, ", ".join(source.summary.entity_columns)),
         ]
-    )  # fmt: skip
+    )
 
 
 def _counts(found: EntityTable) -> Html:
@@ -43,42 +44,61 @@ def _counts(found: EntityTable) -> Html:
 
 
 def _figures(found: EntityTable) -> Iterator[Figure]:
-    verdicts = found.column("verdict")
+    verdicts, values = found.column("verdict"), found.column("served")
     name = metric_name(found.metric)
-    values = found.column("served")
     if any(v is not None for v in values):
-        yield Figure("entity-values", f"{name.capitalize() if name.islower() else name} of the "
-                     "models that serve", _bars(values, verdicts), x=name, y="entities",
-                     layout={"barmode": "stack", "bargap": 0.04})  # fmt: skip
-    changes = found.column("change")
-    title = next((f.title for f in found.fields if f.name == "change"), "change")
-    if any(v for v in changes):
+        title = f"{name[0].upper()}{name[1:]} of the models that serve"
+        yield _histogram("entity-values", title, name, found, "served")
+    if any(found.column("change")):
+        words = next(f.title for f in found.fields if f.name == "change")
         better = "less" if found.metric in LOWER_IS_BETTER else "more"
-        yield Figure("entity-changes", f"{title.capitalize()} ({better} is better)",
-                     _bars(changes, verdicts), x=f"{name}, difference", y="entities",
-                     layout={"barmode": "stack", "bargap": 0.04})  # fmt: skip
+        title = f"{words[0].upper()}{words[1:]} ({better} is better)"
+        yield _histogram("entity-changes", title, f"{name}, difference", found, "change")
     yield from _scatter(found, values, verdicts, name)
 
 
-def _bars(values: Sequence[Any], verdicts: Sequence[str]) -> list[dict[str, Any]]:
-    """A histogram for each verdict, over the same bins."""
+def _histogram(name: str, title: str, axis: str, found: EntityTable, column: str) -> Figure:
+    """Counts of a column in round steps, by verdict."""
     import numpy as np
 
-    known = [v for v in values if v is not None]
-    edges = np.histogram_bin_edges(known, bins=min(_BINS, max(8, len(set(known)))))
-    middles = [float(f"{m:.5g}") for m in (edges[:-1] + edges[1:]) / 2]
-    traces = []
-    for verdict in dict.fromkeys((*VERDICTS, *verdicts)):
-        mine = [v for v, w in zip(values, verdicts, strict=True) if w == verdict and v is not None]
-        if mine:
-            heights, _ = np.histogram(mine, bins=edges)
+    pairs = [
+        p
+        for p in zip(found.column(column), found.column("verdict"), strict=True)
+        if p[0] is not None
+    ]
+    step, edges = _edges([value for value, _ in pairs])
+    traces, heights = [], np.zeros(len(edges) - 1, int)
+    for verdict in dict.fromkeys((*VERDICTS, *(v for _, v in pairs))):
+        counted, _ = np.histogram([value for value, v in pairs if v == verdict], bins=edges)
+        if counted.any():
             traces.append(
-                {"type": "bar", "name": verdict, "x": middles, "y": heights.tolist(),
+                {"type": "bar", "name": label(verdict), "y": counted.tolist(), "offset": 0,
+                 "x": [float(f"{e:.5g}") for e in edges[:-1]], "width": step * 0.94,
                  "marker": {"color": _COLORS.get(verdict, "quiet")},
-                 "width": float(edges[1] - edges[0]) * 0.96,
-                 "hovertemplate": "around %{x}<br>%{y} entities<extra>%{fullData.name}</extra>"}
+                 "hovertemplate": "from %{x}<br>%{y} entities<extra>%{fullData.name}</extra>"}
             )  # fmt: skip
-    return traces
+            heights += counted
+    every = max(1, len(edges) // 5)
+    ticks = [float(f"{e:.5g}") for e in edges[::every]]
+    few = {"dtick": 1} if heights.max() <= 6 else {}
+    layout = {
+        "barmode": "stack",
+        "xaxis": {"tickvals": ticks},
+        "yaxis": {"rangemode": "tozero", **few},
+    }
+    return Figure(name, title, traces, x=axis, y="entities", layout=layout)
+
+
+def _edges(values: Sequence[float]) -> tuple[float, Any]:
+    """Bins of a round width: 1, 2 or 5 times a power of ten."""
+    import numpy as np
+
+    low, high = min(values), max(values)
+    rough = max((high - low) / _BINS, abs(high) * 1e-6, 1e-9)
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = float(next(m * power for m in (1, 2, 5, 10) if m * power >= rough))
+    first, last = np.floor(low / step + 1e-9), np.floor(high / step + 1e-9) + 1
+    return step, np.arange(first, last + 1) * step
 
 
 def _scatter(
@@ -87,7 +107,9 @@ def _scatter(
     """Rows and values, as counts in cells: ten thousand dots would hide each other."""
     import numpy as np
 
-    pairs = [(r, v) for r, v in zip(found.column("rows"), values, strict=True) if v is not None and r]
+    pairs = [
+        (r, v) for r, v in zip(found.column("rows"), values, strict=True) if v is not None and r
+    ]
     if len({r for r, _ in pairs}) < 3:
         return
     rows, known = (np.array(side, float) for side in zip(*pairs, strict=True))
@@ -97,9 +119,9 @@ def _scatter(
         for verdict in dict.fromkeys(verdicts):
             mine = [i for i, w in enumerate(verdicts) if w == verdict and values[i] is not None]
             traces.append(
-                {"type": "scatter", "mode": "markers", "name": verdict,
+                {"type": "scatter", "mode": "markers", "name": label(verdict),
                  "x": [found.column("rows")[i] for i in mine], "y": [values[i] for i in mine],
-                 "text": [_safe(names[i]) for i in mine],
+                 "text": [label(names[i], 60) for i in mine],
                  "marker": {"color": _COLORS.get(verdict, "quiet"), "size": 8, "opacity": 0.8},
                  "hovertemplate": "%{text}<br>%{x} rows<br>%{y}<extra></extra>"}
             )  # fmt: skip
@@ -116,12 +138,6 @@ def _scatter(
     wide = rows.max() / rows.min() > 20
     yield Figure("entity-rows", f"Rows and {name} of each entity", traces, x="evaluated rows",
                  y=name, layout={"xaxis": {"type": "log"} if wide else {}})  # fmt: skip
-
-
-def _safe(text: str) -> str:
-    from pipelines.report.figures import label
-
-    return label(text, 60)
 
 
 def _table(found: EntityTable, columns: str) -> Html:

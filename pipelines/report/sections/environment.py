@@ -25,15 +25,15 @@ _MOST = 400
 def render(source: Source) -> Html:
     """What the run noted when it ended; what this page is made with is not mixed into it."""
     found = source.run.environment
-    versions = facts(found.items(), "two") if found else notice(
-        "The run's process was killed, or an older release made it: it did not say with what it ran.",
-        "info",
-    )  # fmt: skip
+    unknown = "It is not known with what it ran: it was killed, or an older release ran it."
+    versions = facts(found.items(), "two") if found else notice(unknown, "info")
     code = list(code_fingerprints(source))
     prints = table(["code", "fingerprint"], code, label="Code", text=99) if code else absent(
         "This run used no code of a user."
     )  # fmt: skip
-    return join([versions, Html("<h3>Code</h3>"), prints, Html("<h3>Parameters</h3>"), _parameters(source)])
+    return join(
+        [versions, Html("<h3>Code</h3>"), prints, Html("<h3>Parameters</h3>"), _parameters(source)]
+    )
 
 
 def _parameters(source: Source) -> Html:

@@ -41,16 +41,26 @@ def _tables(rows: list[dict[str, Any]]) -> Iterator[Html]:
         mine = [row for row in rows if row["column"] == column]
         groups = [row for row in mine if row["group"] != GAP]
         gaps = [row for row in mine if row["group"] == GAP]
-        largest = {n: max((abs(r[n]) for r in groups if r[n] is not None), default=1) for n in metrics}
+        largest = {
+            n: max((abs(r[n]) for r in groups if r[n] is not None), default=1) for n in metrics
+        }
         cells = [
-            (row["group"], count(row["rows"]), *(_bar(row[n], largest[n]) for n in metrics), row["reason"])
+            (
+                row["group"],
+                count(row["rows"]),
+                *(_bar(row[n], largest[n]) for n in metrics),
+                row["reason"],
+            )
             for row in groups
         ]
         cells += [
-            ("largest difference", "", *(metric(row[n]) for n in metrics), row["reason"]) for row in gaps
+            ("largest difference", "", *(metric(row[n]) for n in metrics), row["reason"])
+            for row in gaps
         ]
         heads = ["group", "rows", *map(metric_name, metrics), "note"]
-        yield fill("<h3>{}</h3>{}", column, table(heads, cells, label=f"Groups of {column}"))
+        yield fill(
+            "<h3>{}</h3>{}", column, table(heads, cells, label=f"Groups of {column}", notes=1)
+        )
 
 
 def _bar(value: float | None, largest: float) -> Html:

@@ -1,6 +1,7 @@
 """The nodes of the run, as a drawing and with their errors."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from pipelines.metadata import Node
 from pipelines.report.data.graph import Edge, Layout, direct, edges, lay_out
@@ -8,7 +9,7 @@ from pipelines.report.markup import Html, fill, join, notice, shortened
 from pipelines.report.source import Source
 from pipelines.report.words import duration
 
-_WIDTH, _HEIGHT, _BEND = 190, 54, 18
+_WIDTH, _HEIGHT, _BEND = 194, 54, 18
 """Pixels of a node, and how wide a bend of an edge is."""
 _SIDE, _BELOW = 22, 44
 """Pixels between nodes, and between layers."""
@@ -82,7 +83,7 @@ def _edge(edge: Edge, path: tuple[str, ...], places: _Places, nodes: set[str]) -
         if name != edge.end:
             points.append((x, y + half))
     parts = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         middle = (y0 + y1) / 2
         parts.append(f"C{x0:.1f} {middle:.1f} {x1:.1f} {middle:.1f} {x1:.1f} {y1:.1f}")
     return fill(

@@ -49,8 +49,13 @@ def badges(source: Source) -> Iterator[Html]:
         pushed = summary.push["pushed"]
         yield badge(f"version {summary.push['version']} pushed" if pushed else "not pushed",
                     "good" if pushed else "warn")  # fmt: skip
-    if count := summary.validation.get("anomalies"):
-        yield badge(f"{count} anomalies", "warn")
+    if found := summary.validation.get("anomalies"):
+        yield badge(anomalies(found), "warn")
+
+
+def anomalies(number: int) -> str:
+    """`1 anomaly`, `4 anomalies`."""
+    return f"{number:,} anomal{'y' if number == 1 else 'ies'}"
 
 
 def _yes_or_no(passed: bool, yes: str, no: str) -> Html:
@@ -71,7 +76,10 @@ def sentence(source: Source) -> str:
     if summary.infra and not summary.infra["blessed"]:
         return f"The model did not pass serving: {summary.infra.get('reason') or 'see Serving'}"
     if summary.push.get("pushed"):
-        return f"The model was blessed and pushed as version {summary.push['version']}."
+        version = summary.push["version"]
+        if "Pusher" in summary.cached:
+            return f"Nothing has changed: version {version} was pushed by an earlier run."
+        return f"The model was blessed and pushed as version {version}."
     if summary.push:
         return f"Nothing new was pushed: {summary.push['reason']}"
     return "The model was blessed; this pipeline pushes nothing." if judged else "The run is done."

@@ -61,12 +61,16 @@ def _steps(
         return round(_HEIGHT - share / top * (_HEIGHT - 14), 1)
 
     if all(first == last for first, last, _ in shares):  # one value only
-        return fill('<rect class="s{}" x="{}" y="14" width="12" height="{}"/>', place, 0, _HEIGHT - 14)
+        return fill(
+            '<rect class="s{}" x="{}" y="14" width="12" height="{}"/>', place, 0, _HEIGHT - 14
+        )
     path = f"M{x(shares[0][0])} {_HEIGHT}" + "".join(
         f"V{y(share)}H{x(last)}" for _, last, share in shares
     )
     titles = "; ".join(f"{value(a)} to {value(b)}: {percent(s)}" for a, b, s in shares)
-    return fill('<path class="s{}" d="{}V{}"><title>{}</title></path>', place, path, _HEIGHT, titles)
+    return fill(
+        '<path class="s{}" d="{}V{}"><title>{}</title></path>', place, path, _HEIGHT, titles
+    )
 
 
 def _words(name: str, columns: Sequence[tuple[int, Column]]) -> Html:
@@ -74,25 +78,8 @@ def _words(name: str, columns: Sequence[tuple[int, Column]]) -> Html:
     first = columns[0][1]
     words = list(dict.fromkeys(w for _, column in columns for w, _ in column.top))[:_WORDS]
     top = max((n / (c.rows or 1) for _, c in columns for _, n in c.top), default=0) or 1.0
-    lines = []
-    for line, word in enumerate(words):
-        bars = []
-        for number, (place, column) in enumerate(columns):
-            share = dict(column.top).get(word, 0) / (column.rows or 1)
-            thick = (_LINE - 5) / len(columns)
-            bars.append(
-                fill('<rect class="s{}" x="104" y="{}" width="{}" height="{}"><title>{}</title></rect>',
-                     place, round(line * _LINE + 2 + number * thick, 1),
-                     round(share / top * (_WIDTH - 150), 1), round(thick, 1),
-                     f"{word}: {percent(share)}")
-            )  # fmt: skip
-        share = dict(first.top).get(word, 0) / (first.rows or 1)
-        lines.append(
-            fill('<text x="98" y="{}" class="end">{}<title>{}</title></text>{}'
-                 '<text x="{}" y="{}" class="faint">{}</text>',
-                 line * _LINE + 12, shortened(word or '""', 16), word, join(bars),
-                 round(108 + share / top * (_WIDTH - 150), 1), line * _LINE + 12, percent(share, 0))
-        )  # fmt: skip
+    scale = (_WIDTH - 150) / top
+    lines = [_line(number, word, columns, scale) for number, word in enumerate(words)]
     unseen = int(first.figures.get("unique", 0)) - len(words)
     more = f"and {count(unseen)} more values" if unseen > 0 else ""
     height = len(words) * _LINE + (16 if more else 2)
@@ -101,4 +88,22 @@ def _words(name: str, columns: Sequence[tuple[int, Column]]) -> Html:
         '<text x="104" y="{}" class="faint">{}</text></svg>',
         _WIDTH, height, f"Most frequent values of {name}", join(lines),
         len(words) * _LINE + 12, more,
+    )  # fmt: skip
+
+
+def _line(number: int, word: str, columns: Sequence[tuple[int, Column]], scale: float) -> Html:
+    """A word, its bars, and its share in the first split."""
+    shares = [dict(column.top).get(word, 0) / (column.rows or 1) for _, column in columns]
+    thick = (_LINE - 5) / len(columns)
+    bars = [
+        fill('<rect class="s{}" x="104" y="{}" width="{}" height="{}"><title>{}</title></rect>',
+             columns[row][0], round(number * _LINE + 2 + row * thick, 1), round(share * scale, 1),
+             round(thick, 1), f"{word}: {percent(share)}")
+        for row, share in enumerate(shares)
+    ]  # fmt: skip
+    return fill(
+        '<text x="98" y="{}" class="end">{}<title>{}</title></text>{}'
+        '<text x="{}" y="{}" class="faint">{}</text>',
+        number * _LINE + 12, shortened(word or '""', 16), word, join(bars),
+        round(108 + max(shares) * scale, 1), number * _LINE + 12, percent(shares[0], 0),
     )  # fmt: skip

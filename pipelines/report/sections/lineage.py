@@ -76,8 +76,8 @@ def _window(node: Node, span: int) -> str:
 def _artifacts(source: Source) -> Html:
     makers = {a.uri: n.name for n in source.run.nodes for a in n.outputs}
     rows = [
-        ("" if place else node.name, artifact.key, artifact.type, "" if place else _from(node, makers),
-         _where(artifact, source), _size(artifact))
+        (*_once(place, node.name), artifact.key, artifact.type,
+         *_once(place, _from(node, makers)), _where(artifact, source), _size(artifact))
         for node in source.run.nodes
         for place, artifact in enumerate(node.outputs)
     ]  # fmt: skip
@@ -87,6 +87,11 @@ def _artifacts(source: Source) -> Html:
                  label="Artifacts", text=5)  # fmt: skip
     root = fill('<p class="hint">Paths are below {}</p>', source.run.root)
     return details(f"{len(rows)} artifacts", join([made, root]), is_open=len(rows) <= 30)
+
+
+def _once(place: int, text: str) -> tuple[str]:
+    """What is the same for all outputs of a node stands beside the first."""
+    return ("" if place else text,)
 
 
 def _from(node: Node, makers: Mapping[str, str]) -> str:
@@ -116,16 +121,24 @@ def _pushed(source: Source) -> Html:
     if file.is_file():
         document = json.loads(file.read_text(encoding="utf-8"))
         known += [
-            ("pushed at", str(document.get("created", "-")).replace("T", " ").replace("+00:00", " UTC")),
+            ("pushed at", _time(str(document.get("created", "-")))),
             ("candidate", document.get("candidate_uri", "-")),
             ("compared with", _version(document.get("baseline_version"))),
             ("version before", _version(document.get("previous_version"))),
-            ("fingerprint of the model", fingerprint(str(document.get("store_fingerprint", "-")))),
-            ("fingerprint of its interface", fingerprint(str(document.get("schema_fingerprint", "-")))),
-        ]  # fmt: skip
+            ("fingerprint of the model", _print(document, "store_fingerprint")),
+            ("fingerprint of its interface", _print(document, "schema_fingerprint")),
+        ]
     else:
         known.append(("", "the version's folder is not there any more"))
     return facts(known)
+
+
+def _time(iso: str) -> str:
+    return iso.replace("T", " ").replace("+00:00", " UTC")
+
+
+def _print(document: Mapping[str, Any], name: str) -> Html:
+    return fingerprint(str(document.get(name, "-")))
 
 
 def _version(number: object) -> str:
@@ -134,7 +147,9 @@ def _version(number: object) -> str:
 
 def fingerprint(text: str) -> Html:
     """Its first characters, the whole of it at a touch."""
-    return fill('<code title="{}">{}</code>', text, text[:_PRINT] + ("…" if len(text) > _PRINT else ""))
+    return fill(
+        '<code title="{}">{}</code>', text, text[:_PRINT] + ("…" if len(text) > _PRINT else "")
+    )
 
 
 def code_fingerprints(source: Source) -> Iterator[tuple[str, Html]]:

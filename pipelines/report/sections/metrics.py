@@ -34,7 +34,9 @@ def render(source: Source) -> Html:
     failed = f"{count(section.get('rows_failed', 0))} predictions failed"
     return join(
         [
-            fill("<p>{} on {}; {}. {}</p>", badge(word, kind), rows, failed, section["reason"] or ""),
+            fill(
+                "<p>{} on {}; {}. {}</p>", badge(word, kind), rows, failed, section["reason"] or ""
+            ),
             notice(section["notes"]) if section.get("notes") else "",
             _overall(section["overall"], source.thresholds),
             _slices(source),
@@ -109,7 +111,9 @@ def _figures(found: Slices) -> Iterator[Figure]:
         shown = sorted(largest, key=lambda s: int(_only(s)) if along else (s.values[name] or 0))
         traces = [_dots(shown, name, "candidate", "s0", along=along)]
         for model in found.models:
-            traces.append(_dots(shown, f"{model}_{name}", _NAMES.get(model, model), "s1", along=along))
+            traces.append(
+                _dots(shown, f"{model}_{name}", _NAMES.get(model, model), "s1", along=along)
+            )
         words, measured = " x ".join(columns), metric_name(name)
         title = f"{measured[0].upper()}{measured[1:]} by {words}"
         few = f", the largest {_DRAWN}" if len(known) > _DRAWN else ""
@@ -119,7 +123,7 @@ def _figures(found: Slices) -> Iterator[Figure]:
             f"slices-{number}", f"{title}{few}", traces,
             x=words if along else axis, y=axis if along else "",
             layout=_layout(overall, along=along),
-            height=320 if along else max(240, 90 + 24 * len(shown)),
+            height=320 if along else max(240, 90 + 24 * len(shown)), wide=True,
         )  # fmt: skip
 
 
@@ -137,9 +141,7 @@ def _only(one: Slice) -> str:
     return one.name.partition("=")[2] if len(one.columns) == 1 else one.name
 
 
-def _dots(
-    shown: list[Slice], name: str, words: str, color: str, *, along: bool
-) -> dict[str, Any]:
+def _dots(shown: list[Slice], name: str, words: str, color: str, *, along: bool) -> dict[str, Any]:
     most = max((s.rows for s in shown), default=1) or 1
     places: list[Any] = [int(_only(s)) if along else label(_only(s), 28) for s in shown]
     values = [_rounded(s.values.get(name)) for s in shown]

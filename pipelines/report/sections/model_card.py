@@ -11,6 +11,7 @@ from pipelines.report.data.entities import read_table
 from pipelines.report.data.model import Model, read_model
 from pipelines.report.data.slices import read_slices
 from pipelines.report.markup import Html, absent, facts, fill, join, plain
+from pipelines.report.sections.headline import anomalies
 from pipelines.report.source import Source
 from pipelines.report.words import count, metric, metric_name
 
@@ -86,6 +87,11 @@ def _data(source: Source, model: Model) -> Iterator[tuple[str, object]]:
         yield "newest span", node.parameters["span"]
 
 
+def _entities(number: int) -> str:
+    """`1 entity`, `12 entities`."""
+    return f"{number:,} entit{'y' if number == 1 else 'ies'}"
+
+
 def _metrics(source: Source) -> Iterator[str]:
     models = source.summary.evaluation.get("overall", {})
     ours = models.get("composed") or models.get("candidate") or {}
@@ -139,15 +145,15 @@ def _limits(source: Source) -> Iterator[str]:
         if number := training.get(name):
             yield f"{counted(number, 'row')} {words}."
     if small := training.get("entities_small"):
-        yield f"{count(small)} entities have too few rows for a model of their own."
+        yield f"Too few rows for a model of their own: {_entities(small)}."
     if failed := training.get("entities_failed"):
-        yield f"{count(failed)} entities failed to train."
+        yield f"The training failed of {_entities(failed)}."
     if fallback := evaluation.get("entities_fallback"):
-        yield f"{count(fallback)} entities are served by the model of all rows."
+        yield f"Served by the model of all rows: {_entities(fallback)}."
     if failed := evaluation.get("rows_failed"):
         yield f"{counted(failed, 'prediction')} of held-out rows failed; they count as errors."
-    if anomalies := summary.validation.get("anomalies"):
-        yield f"The rows have {count(anomalies)} anomalies; Data lists them."
+    if found := summary.validation.get("anomalies"):
+        yield f"The rows have {anomalies(found)}; Data lists what is odd."
     if gap := summary.fairness.get("gap"):
         fairness = summary.fairness
         yield (

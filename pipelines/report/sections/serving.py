@@ -15,9 +15,11 @@ def render(source: Source) -> Html:
         return absent("This run did not try to serve its model: add .infra_validate().")
     report = source.json("InfraValidator", "blessing", "report.json") or {}
     kind, word = ("good", "passed") if section["blessed"] else ("bad", "failed")
-    head = fill("<p>{} {}</p>", badge(word, kind), section.get("reason") or "A real server answered.")
-    figures = table(["figure", "measured", "gate", "verdict"], _figures(section, report.get("gates", {})),
-                    label="Figures of serving")  # fmt: skip
+    head = fill(
+        "<p>{} {}</p>", badge(word, kind), section.get("reason") or "A real server answered."
+    )
+    rows = _figures(section, report.get("gates") or {})
+    figures = table(["figure", "measured", "gate", "verdict"], rows, label="Figures of serving")
     return join([head, figures, *_requests(report)])
 
 
@@ -39,7 +41,12 @@ def _figures(section: Mapping[str, Any], gates: Mapping[str, Any]) -> Iterator[t
             continue
         kind, word = ("good", "within") if value <= limit else ("bad", "over")
         verdict = fill('<span class="word {}">{}</span>', kind, word)
-        yield words, bar(value / limit if limit else 1, shown, kind), f"{limit:,.4g} {unit}", verdict
+        yield (
+            words,
+            bar(value / limit if limit else 1, shown, kind),
+            f"{limit:,.4g} {unit}",
+            verdict,
+        )
 
 
 def _requests(report: Mapping[str, Any]) -> Iterator[Html]:
@@ -51,5 +58,7 @@ def _requests(report: Mapping[str, Any]) -> Iterator[Html]:
     malformed: Mapping[str, Any] = report.get("malformed") or {}
     rows = [(name, str(status)) for name, status in malformed.items()]
     if rows:
-        made = table(["malformed request", "HTTP status of the answer"], rows, label="Malformed requests")
+        made = table(
+            ["malformed request", "HTTP status of the answer"], rows, label="Malformed requests"
+        )
         yield details(f"{len(rows)} malformed requests, each answered with an error", made)

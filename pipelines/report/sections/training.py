@@ -61,7 +61,9 @@ def _curves(source: Source) -> Html:
     found = read_curves(source)
     head = Html("<h3>Training curves</h3>")
     if not found:
-        return join([head, absent("The run_fn wrote none: give model.fit TrainingData.tensorboard().")])
+        return join(
+            [head, absent("The run_fn wrote none: give model.fit TrainingData.tensorboard().")]
+        )
     return join([head, charts(_curve(number, curve) for number, curve in enumerate(found))])
 
 
@@ -106,7 +108,7 @@ def _trial_charts(trials: Sequence[dict[str, Any]], names: Sequence[str]) -> lis
     """The score over each hyperparameter, the best trial marked."""
     found = []
     for number, name in enumerate(names[:6]):
-        values = [trial.get(name) for trial in trials]
+        values: list[Any] = [trial.get(name) for trial in trials]
         numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
         wide = numbers and min(values) > 0 and max(values) / min(values) > 20
         trace = {
