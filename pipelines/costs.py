@@ -9,6 +9,7 @@ import psutil
 _EVERY_S = 0.2
 _REST = 50
 """Times as long as it looks it rests: on a machine with thousands of processes looking is slow."""
+_LONGEST_S = 1.0
 _MB = 1_000_000
 
 
@@ -16,9 +17,9 @@ class Meter:
     """Measures what is done within it.
 
     CPU seconds are those of all threads, of children that are alive and of those that were waited
-    for. Memory is looked at five times a second: the sum of resident memory of the process and its
-    children, in which pages that they share count once for each of them. Other work in this process
-    at the same time is in both.
+    for. Memory is looked at five times a second, at least once on a busy machine: the sum of
+    resident memory of the process and its children, in which pages that they share count once for
+    each of them. Other work in this process at the same time is in both.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class Meter:
         while not self._ended.wait(pause):
             started = time.monotonic()
             self._look()
-            pause = max(_EVERY_S, _REST * (time.monotonic() - started))
+            pause = min(max(_EVERY_S, _REST * (time.monotonic() - started)), _LONGEST_S)
 
     def _look(self) -> float:
         """CPU seconds up to now; remembers the memory if it is the most so far."""

@@ -48,7 +48,7 @@ class Figure:
             '<div class="plot" id="plot-{}" data-figure="{}" style="height:{}px" role="img" '
             'aria-label="{}"></div>{}</figure>',
             "wide" if self.wide else "", self.title, self.name, f"figure-{self.name}", self.height,
-            f"{self.title}: {self.y} by {self.x}", data(f"figure-{self.name}", content),
+            f"Chart: {self.title}", data(f"figure-{self.name}", content),
         )  # fmt: skip
 
 

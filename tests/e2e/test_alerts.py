@@ -50,5 +50,8 @@ def test_a_failed_run_is_told_and_its_secret_kept(tmp_path: Path) -> None:
     assert text.startswith("*small* run ") and "run failed: ExampleValidator: " in text
     assert "column 'tips'" in text and "beamfleet show" in text
     assert secret not in said
+    [report] = (tmp_path / "root" / "reports").iterdir()
+    assert f"report: {report.as_uri()}" in text and f"report: {report.as_uri()}" in said
+    assert "ExampleValidator failed" in report.read_text()
     kept = [p for p in (tmp_path / "root").rglob("*") if p.is_file()]
     assert kept and not [p for p in kept if secret.encode() in p.read_bytes()]

@@ -38,6 +38,8 @@ function layoutOf(given) {
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: color("soft") },
     margin: { l: 52, r: 12, t: 10, b: 44 }, colorway: ["s0", "s1", "s2", "s3"].map(color),
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
+    // A finger that moves over a chart scrolls the page.
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     hoverlabel: { bgcolor: color("card"), bordercolor: color("line"), font: { color: color("ink") } },
     ...painted(given),
   };
