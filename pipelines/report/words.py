@@ -2,9 +2,11 @@
 
 import math
 
+from components.entity_evaluator.config import LOWER_IS_BETTER
 from pipelines.render import duration
 
-__all__ = ["change", "count", "duration", "megabytes", "metric", "metric_name", "percent", "value"]
+__all__ = ["change", "count", "duration", "goodness", "megabytes", "metric", "metric_name",
+           "percent", "value"]  # fmt: skip
 
 _METRICS = {"auc": "AUC", "f1": "F1", "mse": "MSE", "rmse": "RMSE", "mae": "MAE", "r2": "R²"}
 
@@ -43,6 +45,13 @@ def change(value: float | None) -> str:
     if not float(text.replace(",", "")):
         return "±0"
     return f"{'+' if value > 0 else '−'}{text}"  # noqa: RUF001
+
+
+def goodness(name: str, number: float) -> float:
+    """A number that is higher for a better value, whatever the direction of the metric."""
+    if name == "calibration":  # predicted over true: one is best
+        return -abs(1 - number)
+    return -number if name in LOWER_IS_BETTER else number
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.metadata import Node
 from pipelines.report.source import Source
 
 _HEAD, _TAIL = 12, 4
@@ -19,6 +20,8 @@ _MOST_POINTS = 500
 class Curve:
     """One metric over the epochs (or steps)."""
 
+    node: str
+    """The trainer."""
     metric: str
     by: str
     """epoch or step."""
@@ -27,8 +30,17 @@ class Curve:
 
 
 def read_curves(source: Source) -> list[Curve]:
-    """Curves of the trainer's ModelRun: the loss first; empty if it wrote none."""
-    artifact = source.artifact("Trainer", "model_run")
+    """Curves of each trainer's ModelRun: the loss first; empty if none wrote any."""
+    return [curve for node in trainers(source) for curve in _of(node)]
+
+
+def trainers(source: Source) -> list[Node]:
+    """Nodes that train one model each."""
+    return [node for node in source.run.nodes if node.output("model_run")]
+
+
+def _of(node: Node) -> list[Curve]:
+    artifact = node.output("model_run")
     files = sorted(Path(artifact.uri).rglob("events.out.tfevents.*")) if artifact else []
     scalars: dict[str, dict[str, dict[int, float]]] = {}
     for file in files:
@@ -37,15 +49,16 @@ def read_curves(source: Source) -> list[Curve]:
             scalars.setdefault(tag, {}).setdefault(where, {})[step] = value
     epochs = {tag: lines for tag, lines in scalars.items() if tag.startswith(_EPOCH)}
     chosen, by = (epochs, "epoch") if epochs else (scalars, "step")
-    curves = [_curve(tag, by, lines) for tag, lines in chosen.items()]
+    curves = [_curve(node.name, tag, by, lines) for tag, lines in chosen.items()]
     return sorted(
         (c for c in curves if _is_a_curve(c)), key=lambda c: (c.metric != "loss", c.metric)
     )
 
 
-def _curve(tag: str, by: str, lines: Mapping[str, Mapping[int, float]]) -> Curve:
+def _curve(node: str, tag: str, by: str, lines: Mapping[str, Mapping[int, float]]) -> Curve:
     first = 1 if by == "epoch" else 0  # people count epochs from one
     return Curve(
+        node,
         re.sub(r"[_/]+", " ", tag.removeprefix(_EPOCH)).strip(),
         by,
         {

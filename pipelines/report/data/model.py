@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.metadata import Artifact
 from pipelines.report.source import Source
 
-_FILES = (
-    ("EntityTrainer", "manifest.json"),
-    ("Trainer", "Format-Serving/beamfleet.json"),
-)
+_OF_ENTITIES = "manifest.json"
+_OF_ONE = "Format-Serving/beamfleet.json"
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,20 @@ class Model:
 
 def read_model(source: Source) -> Model | None:
     """The candidate of the run, or None if it trained none."""
-    for name, file in _FILES:
-        artifact, node = source.artifact(name, "model"), source.run.node(name)
-        if artifact is None or node is None or not Path(artifact.uri, file).is_file():
+    chosen = str(source.summary.evaluation.get("chosen") or "")
+    for node in source.run.nodes:
+        artifact = node.output("model")
+        candidate = str(artifact.properties.get("candidate") or "") if artifact else ""
+        file = _file(artifact) if artifact and candidate in ("", chosen) else None
+        if file is None:
             continue
-        spec = json.loads(Path(artifact.uri, file).read_text(encoding="utf-8")).get("spec", {})
+        spec = json.loads(file.read_text(encoding="utf-8")).get("spec", {})
         custom = source.parameter(node, "custom_config", {})
         hparams = custom.get("hparams") or source.parameter(node, "hparams", {})
         return Model(
-            kind="one model for each entity" if name == "EntityTrainer" else "one TensorFlow model",
+            kind="one model for each entity"
+            if file.name == _OF_ENTITIES
+            else "one TensorFlow model",
             label=str(spec.get("label", "")),
             task=str(spec.get("task", "")),
             classes=[str(c) for c in spec.get("classes") or ()],
@@ -51,3 +55,9 @@ def read_model(source: Source) -> Model | None:
             hparams=dict(hparams),
         )
     return None
+
+
+def _file(artifact: Artifact) -> Path | None:
+    """Where a model describes itself."""
+    files = (Path(artifact.uri, name) for name in (_OF_ENTITIES, _OF_ONE))
+    return next((file for file in files if file.is_file()), None)

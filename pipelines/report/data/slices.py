@@ -1,13 +1,11 @@
 """Metrics by slices, as the evaluators write them to slices.parquet, whatever metrics there are."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 _ENDS = ("_low", "_high")
-_MODEL = re.compile(r"^(pushed)_(.+)$")
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Slices:
         return list(dict.fromkeys(s.columns for s in self.slices if s.columns))
 
 
-def read_slices(file: Path, models: Sequence[str] = ("pushed",)) -> Slices:
+def read_slices(file: Path, models: Sequence[str] = ("pushed", "blessed")) -> Slices:
     """Reads a slices.parquet.
 
     Args:

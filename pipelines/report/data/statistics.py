@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from components.printable import printable
-from pipelines.metadata import Artifact
 from pipelines.report.source import Source
 
 STATISTICS_FILE, ANOMALIES_FILE = "FeatureStats.pb", "SchemaDiff.pb"
@@ -65,7 +64,7 @@ def read_statistics(source: Source, node: str = "StatisticsGen") -> Statistics |
         return None
     rows: dict[str, int] = {}
     columns: dict[str, dict[str, Column]] = {}
-    for split, file in _split_files(artifact, STATISTICS_FILE):
+    for split, file in _split_files(artifact.uri, STATISTICS_FILE):
         found = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read_bytes())
         for dataset in found.datasets[:1]:
             rows[split] = int(dataset.num_examples)
@@ -79,9 +78,9 @@ def read_distances(source: Source) -> list[Distance]:
     """Drift and skew, the farthest over its threshold first."""
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-    artifact = source.artifact("ExampleValidator", "anomalies")
+    folder = source.summary.validation.get("path")  # also of a validator that stopped the run
     found = []
-    for split, file in _split_files(artifact, ANOMALIES_FILE):
+    for split, file in _split_files(folder, ANOMALIES_FILE):
         for one in anomalies_pb2.Anomalies.FromString(file.read_bytes()).drift_skew_info:
             column = ".".join(one.path.step)
             for kind in ("drift", "skew"):
@@ -113,14 +112,14 @@ def read_schema(source: Source) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _split_files(artifact: Artifact | None, name: str) -> Iterator[tuple[str, Path]]:
+def _split_files(uri: str | None, name: str) -> Iterator[tuple[str, Path]]:
     """The split to train on first."""
-    folders = Path(artifact.uri).glob("Split-*") if artifact else ()
+    folders = Path(uri).glob("Split-*") if uri else ()
     splits = sorted(
         (f.name.removeprefix("Split-") for f in folders), key=lambda s: (s != "train", s)
     )
     for split in splits:
-        file = Path(artifact.uri, f"Split-{split}", name) if artifact else Path()
+        file = Path(uri or "", f"Split-{split}", name)
         if file.is_file():
             yield split, file
 

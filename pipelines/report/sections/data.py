@@ -73,8 +73,12 @@ def _anomalies(source: Source) -> Html:
         return join([head, notice("None: the rows fit the schema.", "good")])
     lines = join(fill("<li>{}</li>", line) for line in section["found"][:_MOST_ANOMALIES])
     more = section["anomalies"] - min(len(section["found"]), _MOST_ANOMALIES)
-    rest = notice(f"{more} more are in {section['path']}", "info") if more > 0 else ""
-    return join([head, fill('<ul class="anomalies">{}</ul>', lines), rest])
+    parts: list[Html] = [head, fill('<ul class="anomalies">{}</ul>', lines)]
+    if more > 0:
+        parts.append(notice(f"{more} more are in {section['path']}", "info"))
+    if columns := section.get("proposed"):
+        parts.append(notice(f"A change of the reviewed schema is proposed: {', '.join(columns)}"))
+    return join(parts)
 
 
 def _distances(source: Source) -> Html:

@@ -4,6 +4,9 @@ from pipelines.report.markup import Html, absent, badge, bar, facts, fill, join,
 from pipelines.report.source import Source
 from pipelines.report.words import count
 
+_PERSON = ("label", "approval", "approval_by", "approval_time", "approval_why", "approve")
+"""What a push says of a person's approval, where one is asked for."""
+
 
 def render(source: Source) -> Html:
     """Push, then bulk inference."""
@@ -21,6 +24,7 @@ def _push(source: Source) -> Html:
     known = [("directory", section["directory"]), ("reason", section["reason"] or "-")]
     current = section["current"]
     known.append(("current when this page was made", f"version {current}" if current else "none"))
+    known += [(name.replace("_", " "), str(section[name])) for name in _PERSON if section.get(name)]
     parts = [fill("<p>{}</p>", verdict), facts(known)]
     if section.get("problem"):
         parts.append(notice(section["problem"], "bad"))

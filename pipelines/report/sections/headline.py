@@ -17,6 +17,7 @@ STATES = {
 }
 _MODELS = {
     "pushed": "current model",
+    "blessed": "latest blessed model",
     "fallback": "fallback",
     "majority": "best constant",
 }
@@ -80,6 +81,8 @@ def sentence(source: Source) -> str:
         if "Pusher" in summary.cached:
             return f"Nothing has changed: version {version} was pushed by an earlier run."
         return f"The model was blessed and pushed as version {version}."
+    if summary.push.get("approval") == "waits":
+        return "The model was blessed and waits for the approval of a person before it is pushed."
     if summary.push:
         return f"Nothing new was pushed: {summary.push['reason']}"
     return "The model was blessed; this pipeline pushes nothing." if judged else "The run is done."

@@ -5,7 +5,6 @@ Source: Mitchell et al. 2019, "Model Cards for Model Reporting".
 
 from collections.abc import Iterator
 
-from components.entity_evaluator.config import LOWER_IS_BETTER
 from components.words import counted
 from pipelines.report.data.entities import read_table
 from pipelines.report.data.model import Model, read_model
@@ -13,7 +12,7 @@ from pipelines.report.data.slices import read_slices
 from pipelines.report.markup import Html, absent, facts, fill, join, plain
 from pipelines.report.sections.headline import anomalies
 from pipelines.report.source import Source
-from pipelines.report.words import count, metric, metric_name
+from pipelines.report.words import count, goodness, metric, metric_name
 
 _WORST = 5
 _MOST_FEATURES = 60
@@ -113,9 +112,8 @@ def _worst(source: Source) -> Iterator[str]:
     if file:
         found = read_slices(file)
         name = found.metrics[0]
-        sign = -1 if name in LOWER_IS_BETTER else 1
         known = [
-            (sign * value, s)
+            (goodness(name, value), s)
             for s in found.slices
             if s.columns and s.rows >= enough and (value := s.values[name]) is not None
         ]

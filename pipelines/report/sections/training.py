@@ -1,9 +1,9 @@
 """How the models were trained: curves, trials, and the entities' own models."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipelines.report.data.curves import Curve, read_curves
+from pipelines.report.data.curves import Curve, read_curves, trainers
 from pipelines.report.figures import Figure, charts, label
 from pipelines.report.markup import Html, absent, bar, fill, join, notice, plain, table
 from pipelines.report.source import Source
@@ -56,7 +56,8 @@ def _entities(source: Source) -> Html:
 
 
 def _curves(source: Source) -> Html:
-    if source.run.node("Trainer") is None:
+    nodes = trainers(source)
+    if not nodes:
         return Html("")
     found = read_curves(source)
     head = Html("<h3>Training curves</h3>")
@@ -64,10 +65,16 @@ def _curves(source: Source) -> Html:
         return join(
             [head, absent("The run_fn wrote none: give model.fit TrainingData.tensorboard().")]
         )
-    return join([head, charts(_curve(number, curve) for number, curve in enumerate(found))])
+    return join([head, charts(_curves_of(found))])
 
 
-def _curve(number: int, curve: Curve) -> Figure:
+def _curves_of(found: Sequence[Curve]) -> Iterator[Figure]:
+    several = len({curve.node for curve in found}) > 1
+    for number, curve in enumerate(found):
+        yield _curve(number, curve, of=f" of {curve.node}" if several else "")
+
+
+def _curve(number: int, curve: Curve, of: str) -> Figure:
     traces = [
         {
             "type": "scatter",
@@ -79,7 +86,7 @@ def _curve(number: int, curve: Curve) -> Figure:
         for name, points in curve.lines.items()
     ]
     name = metric_name(curve.metric)
-    return Figure(f"curve-{number}", name.capitalize() if name.islower() else name, traces,
+    return Figure(f"curve-{number}", f"{name[0].upper()}{name[1:]}{of}", traces,
                   x=curve.by, y=name)  # fmt: skip
 
 
