@@ -13,7 +13,7 @@ from pipelines.environment import environment
 from pipelines.lock import is_held
 
 DATABASE = "metadata.db"
-_ERROR, _STATE, _SECONDS = "error", "state", "seconds"
+_ERROR, _STATE, _SECONDS, _LEFT_OUT = "error", "state", "seconds", "left_out"
 _ENVIRONMENT = "environment"
 CPU_SECONDS, PEAK_MB, START_MB = "cpu_seconds", "peak_rss_mb", "start_rss_mb"
 """Properties of an execution: what `pipelines.launching` measured."""
@@ -75,6 +75,8 @@ class Run:
     """Seconds with all around the nodes; None: its process was killed and could not say."""
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What it ran with, see `pipelines.environment`; empty: its process was killed."""
+    left_out: tuple[str, ...] = ()
+    """Nodes whose condition did not hold."""
 
     @property
     def started(self) -> float:
@@ -175,6 +177,14 @@ def timed(root: Path, run_id: str) -> Iterator[None]:
             _note_seconds(root, run_id, time.monotonic() - started)
 
 
+def note_left_out(root: Path, run_id: str, nodes: Sequence[str]) -> None:
+    """Keeps which nodes did not run because of their conditions: they left nothing themselves."""
+    with _store(root) as store:
+        context = store.get_context_by_type_and_name("pipeline_run", run_id)
+        context.custom_properties[_LEFT_OUT].string_value = " ".join(nodes)
+        store.put_contexts([context])
+
+
 def _note_seconds(root: Path, run_id: str, seconds: float) -> None:
     with _store(root) as store:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
@@ -230,8 +240,9 @@ def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
     known = context.custom_properties
     took = known[_SECONDS].double_value if _SECONDS in known else None
     with_what = json.loads(_noted(context, _ENVIRONMENT) or "{}")
+    left_out = tuple(_noted(context, _LEFT_OUT).split())
     name = pipelines[0] if pipelines else ""
-    return Run(context.name, name, str(root), state, ordered, took, with_what)
+    return Run(context.name, name, str(root), state, ordered, took, with_what, left_out)
 
 
 def _node(

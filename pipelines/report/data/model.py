@@ -11,6 +11,7 @@ from pipelines.report.source import Source
 
 _OF_ENTITIES = "manifest.json"
 _OF_ONE = "Format-Serving/beamfleet.json"
+_KINDS = {"manifest.json": "one model for each entity", "beamfleet.json": "one TensorFlow model"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ def read_model(source: Source) -> Model | None:
         if file is None:
             continue
         spec = json.loads(file.read_text(encoding="utf-8")).get("spec", {})
+        if not spec.get("label"):  # an ensemble, which was given and not trained
+            continue
         custom = source.parameter(node, "custom_config", {})
         hparams = custom.get("hparams") or source.parameter(node, "hparams", {})
         return Model(
-            kind="one model for each entity"
-            if file.name == _OF_ENTITIES
-            else "one TensorFlow model",
+            kind=_KINDS[file.name],
             label=str(spec.get("label", "")),
             task=str(spec.get("task", "")),
             classes=[str(c) for c in spec.get("classes") or ()],

@@ -42,6 +42,8 @@ def _errors(source: Source) -> Iterator[Html]:
         if node.error:
             text = f"{node.name} {node.state}: {node.error}"
             yield notice(text, "bad" if node.state == "failed" else "warn")
+    if left_out := source.run.left_out:
+        yield notice(f"Left out, as their condition did not hold: {', '.join(left_out)}", "info")
     if source.run.state in ("failed", "stopped"):
         yield notice("Nodes behind that one did not run, and are not in the graph.", "info")
 
