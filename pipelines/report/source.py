@@ -42,6 +42,12 @@ class Source:
         """The node that evaluated the models."""
         return next((n for name in EVALUATORS if (n := self.run.node(name))), None)
 
+    @property
+    def evaluation(self) -> Mapping[str, Any]:
+        """What the evaluation says of itself: custom properties, JSON as text."""
+        artifact = self.evaluator.output("evaluation") if self.evaluator else None
+        return artifact.properties if artifact else {}
+
     def parameter(self, node: Node | None, name: str, default: Any) -> Any:
         """A parameter of a node that holds JSON."""
         given = node.parameters.get(name) if node else None

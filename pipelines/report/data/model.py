@@ -33,7 +33,7 @@ class Model:
 
 def read_model(source: Source) -> Model | None:
     """The candidate of the run, or None if it trained none."""
-    chosen = str(source.summary.evaluation.get("chosen") or "")
+    chosen = str(source.evaluation.get("chosen") or "")
     for node in source.run.nodes:
         artifact = node.output("model")
         candidate = str(artifact.properties.get("candidate") or "") if artifact else ""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from components.words import counted
 from pipelines.caption_view import METRIC_NAMES
 from pipelines.report.data.slices import read_slices
 from pipelines.report.markup import Html, absent, badge, details, fill, join, notice, table
@@ -78,4 +79,4 @@ def _slices(source: Source) -> Html:
         return Html("")
     heads = ["slice", "images", *(METRIC_NAMES.get(name, name) for name in found.metrics)]
     made = table(heads, rows, label="Slices of the captions")
-    return details(f"{count(len(known))} slices, worst first", made, is_open=len(rows) <= 12)
+    return details(f"{counted(len(known), 'slice')}, worst first", made, is_open=len(rows) <= 12)

@@ -35,7 +35,7 @@ def render(source: Source) -> Html:
                 "<p>{} on {}; {}. {}</p>", badge(word, kind), rows, failed, section["reason"] or ""
             ),
             notice(section["notes"]) if section.get("notes") else "",
-            _compared_with(section),
+            _compared_with(source),
             _overall(section["overall"], source.thresholds, intervals(source)),
             candidates.render(source),
             slices.render(source),
@@ -43,15 +43,14 @@ def render(source: Source) -> Html:
     )
 
 
-def _compared_with(section: Mapping[str, Any]) -> Html:
-    other = section.get("compared_with")
+def _compared_with(source: Source) -> Html:
+    other = source.evaluation.get("compared_with")
     return fill("<p>Compared with {}.</p>", other) if other else Html("")
 
 
 def intervals(source: Source) -> Mapping[str, Any]:
     """Metric -> low and high of the new version, where the evaluation has measured them."""
-    artifact = source.artifact(source.evaluator.name, "evaluation") if source.evaluator else None
-    given = artifact.properties.get("intervals") if artifact else None
+    given = source.evaluation.get("intervals")
     found = json.loads(given) if isinstance(given, str) and given else {}
     return {name: ends for name, ends in found.items() if ends and ends[0] is not None}
 

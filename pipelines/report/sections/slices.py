@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from components.words import counted
 from pipelines.report.data.slices import Slice, Slices, read_slices
 from pipelines.report.figures import Figure, charts, label
 from pipelines.report.markup import Html, absent, details, fill, join, table
@@ -117,7 +118,7 @@ def _tables(found: Slices) -> Iterator[Html]:
             heads += [metric_name(name), *(f"change to {_CURRENT.get(m, m)}" for m in found.models)]
         made = table([" x ".join(columns), "rows", *heads], shown, label=f"Slices by {columns}")
         more = f" (the worst {_MOST_SLICES})" if len(rows) > _MOST_SLICES else ""
-        words = f"{count(len(rows))} slices by {' x '.join(columns)}{more}, worst first"
+        words = f"{counted(len(rows), 'slice')} by {' x '.join(columns)}{more}, worst first"
         yield details(words, made)
 
 

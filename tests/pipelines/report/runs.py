@@ -60,7 +60,75 @@ def entity_run(root: Path, names: Sequence[str], *, pushed: bool = True) -> Run:
         node("EntityEvaluator", 5, [examples, model], [evaluation, blessing], min_eval_rows=30,
              thresholds=json.dumps({"accuracy": {"min": 0.7, "max_drop": 0.01}})),
     ]  # fmt: skip
-    return a_run(root, nodes)
+    return a_run(root, [*nodes, *delivery(root)])
+
+
+def delivery(root: Path) -> list[Node]:
+    """Served against gates, pushed to where nothing is any more, used on new rows."""
+    blessing = made(root, "InfraValidator", "blessing", "InfraBlessing", blessed=0, p50_ms=2.5,
+                    p99_ms=250.0, rss_mb=300.0, reason=f"too slow {HOSTILE}")  # fmt: skip
+    report = {"gates": {"max_p99_ms": 200.0}, "requests": {"sent": 200, "failed": 1},
+              "malformed": {HOSTILE: 400}}  # fmt: skip
+    (Path(blessing.uri) / "report.json").write_text(json.dumps(report))
+    pushed = made(root, "Pusher", "pushed_model", "PushedModel", pushed=1, version=7,
+                  reason=HOSTILE, pushed_destination=str(root / "gone"))  # fmt: skip
+    result = made(root, "BulkInferrer", "inference_result", "InferenceResult", rows_in=60, rows=58,
+                  rows_failed=2, model_version=7)  # fmt: skip
+    return [
+        node("InfraValidator", 6, outputs=[blessing]),
+        node("Pusher", 7, [blessing], [pushed]),
+        node("BulkInferrer", 8, [pushed], [result]),
+    ]
+
+
+def caption_run(root: Path) -> Run:
+    """Images were captioned; slices by what is seen on them."""
+    overall = {"candidate": {"exact_match": 0.8, "coverage": 1.0}, "pushed": {"exact_match": 0.7}}
+    evaluation = made(
+        root, "CaptionEvaluator", "evaluation", "ModelEvaluation", overall=json.dumps(overall),
+        intervals=json.dumps({"exact_match": [0.75, 0.85], "coverage": None}), rows_evaluated=40,
+        ranking="null", notes="",
+    )  # fmt: skip
+    blessing = made(root, "CaptionEvaluator", "blessing", "ModelBlessing", blessed=1, reason="")
+    sheet = made(root, "CaptionReport", "report", "Report")
+    (Path(sheet.uri) / "captions.html").write_text("<p>images</p>")
+    rows = [
+        {"slice": name, "columns": columns, "values": columns, "rows_evaluated": 40,
+         "exact_match": value, "exact_match_low": value - 0.1, "exact_match_high": value + 0.1}
+        for name, columns, value in (("overall", [], 0.8), (HOSTILE, ["colour"], 0.5))
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), Path(evaluation.uri) / "slices.parquet")
+    limits = json.dumps({"exact_match": {"min": 0.7}})
+    return a_run(root, [
+        node("CaptionEvaluator", 0, outputs=[evaluation, blessing], thresholds=limits),
+        node("CaptionReport", 1, outputs=[sheet], note=HOSTILE),
+    ])  # fmt: skip
+
+
+def candidates_run(root: Path) -> Run:
+    """Two candidates, each with curves, and what they are compared with."""
+    evaluation = made(
+        root, "Evaluator", "evaluation", "ModelEvaluation", compared_with="the pushed version 3",
+        overall=json.dumps({"candidate": {"auc": 0.9}, "blessed": {"auc": 0.8}}), chosen="wide",
+        intervals=json.dumps({"auc": [0.88, 0.92]}),
+    )  # fmt: skip
+    blessing = made(root, "Evaluator", "blessing", "ModelBlessing", blessed=1, reason="")
+    rows = [
+        {"name": "wide", "role": "candidate", "chosen": True, "passes": True, "reason": "",
+         "rows": 100, "auc": 0.9, "auc_low": 0.88, "auc_high": 0.92},
+        {"name": HOSTILE, "role": "candidate", "chosen": False, "passes": False,
+         "reason": "too bad", "rows": 100, "auc": 0.6, "auc_low": 0.5, "auc_high": 0.7},
+        {"name": "blessed", "role": "blessed", "chosen": None, "passes": None, "reason": None,
+         "rows": 100, "auc": 0.8, "auc_low": 0.7, "auc_high": 0.9},
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), Path(evaluation.uri) / "candidates.parquet")
+    nodes = []
+    for name in ("Trainer.wide", "Trainer.deep"):
+        model_run = made(root, name, "model_run", "ModelRun")
+        file = Path(model_run.uri, "train", "events.out.tfevents.1")
+        write_events(file, {"epoch_loss": [0.5, 0.4]})
+        nodes.append(node(name, len(nodes), outputs=[model_run]))
+    return a_run(root, [*nodes, node("Evaluator", 3, outputs=[evaluation, blessing])])
 
 
 OVERALL = {

@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,16 @@ import pytest
 from pipelines.report.make import Report, write_report
 from pipelines.report.page import SECTIONS
 from tests.components.caption_report.browser import PROGRAM, Browser
-from tests.pipelines.report.runs import HOSTILE, a_run, entity_run, made, node, write_events
+from tests.pipelines.report.runs import (
+    HOSTILE,
+    a_run,
+    candidates_run,
+    caption_run,
+    entity_run,
+    made,
+    node,
+    write_events,
+)
 
 needs_browser = pytest.mark.skipif(not PROGRAM, reason="neither chromium nor chrome is on PATH")
 MOST_BYTES = 6_000_000
@@ -82,7 +93,7 @@ def test_names_of_data_are_text_wherever_they_are(page: Browser) -> None:
     assert len(page.run(NAMES)) == 1 and page.run(FIRST).startswith(
         "</script><script>window.hacked"
     )
-    for section in ("data", "metrics", "fairness", "lineage", "card"):
+    for section in ("data", "metrics", "fairness", "serving", "delivery", "lineage", "card"):
         assert "</script><script>" in text_of(page, section), section
     assert "\\u202e" in text_of(page, "data") and "\u202e" not in text_of(page, "data")
     assert (
@@ -187,6 +198,47 @@ def test_a_failed_run_has_a_report_of_what_there_is(tmp_path: Path) -> None:
     assert "EntityEvaluator failed: shop &#x27;b&#x27;: no &lt;rows&gt;" in text
     assert 'class="node failed"' in text and "Histogram of price" in text
     assert "No metrics: this run evaluated no model." in text
+
+
+@needs_browser
+def test_captions_and_candidates_are_shown(browser: Browser, tmp_path: Path) -> None:
+    browser.open(write_report(caption_run(tmp_path / "captions")).path)
+    shown = text_of(browser, "captions")
+    for words in ("exact match", "0.7500 to 0.8500", "min 0.7", "</script>", "1 slice, worst"):
+        assert words in shown, words
+    assert browser.run("fetch(document.querySelector('#captions a').href).catch(() => 0)") == 0
+    sheet = browser.run("document.querySelector('#captions a').href")
+    assert Path(sheet.removeprefix("file://")).read_text() == "<p>images</p>"
+    browser.open(write_report(candidates_run(tmp_path / "candidates")).path)
+    shown = text_of(browser, "metrics")
+    for words in ("the pushed version 3", "0.8800 to 0.9200", "passes, chosen", "too bad",
+                  "latest blessed model"):  # fmt: skip
+        assert words in shown, words
+    assert "Loss of Trainer.wide" in text_of(browser, "training")
+    assert browser.run("window.hacked") is None
+
+
+def test_a_model_that_serves_too_slowly_is_told(tmp_path: Path) -> None:
+    text = write_report(entity_run(tmp_path, ["a"])).path.read_text()
+    assert "The model did not pass serving: too slow" in text
+    assert '<span class="word bad">over</span>' in text and "200 ms" in text
+    assert "holds no pushed version" in text
+
+
+def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    """To import TensorFlow takes longer than all else."""
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from tests.pipelines.report.runs import entity_run\n"
+        "from pipelines.report.make import write_report\n"
+        "assert not write_report(entity_run(Path(sys.argv[1]), ['a', 'b'])).problems\n"
+        "heavy = {'tensorflow', 'tfx', 'apache_beam', 'plotly', 'sklearn', 'torch'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True,
+                          text=True, check=True, cwd=root)  # fmt: skip
+    assert done.stdout == "[]\n"
 
 
 def test_a_run_without_nodes_or_artifacts_has_a_report(tmp_path: Path) -> None:
