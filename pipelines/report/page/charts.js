@@ -60,6 +60,14 @@ async function draw(plot) {
 const drawAll = () => Promise.all(plots.map(draw));
 const redraw = () => Promise.all([...drawn].map(draw));
 
+// What nobody has scrolled to yet: drawn one by one, so that it is there when the page is printed.
+async function drawRest() {
+  for (const plot of plots) {
+    if (!drawn.has(plot)) await draw(plot);
+    await new Promise((go) => setTimeout(go, 50));
+  }
+}
+
 function startCharts() {
   const watcher = new IntersectionObserver((entries) => {
     for (const entry of entries) {
@@ -70,5 +78,6 @@ function startCharts() {
     }
   }, { rootMargin: "600px" });
   plots.forEach((plot) => watcher.observe(plot));
+  setTimeout(drawRest, 1000);
   addEventListener("beforeprint", drawAll);
 }

@@ -35,6 +35,9 @@ function startTheme() {
 }
 
 function startNavigation() {
+  for (const graph of document.querySelectorAll(".graph")) {  // its middle, where it is too wide
+    graph.scrollLeft = (graph.scrollWidth - graph.clientWidth) / 2;
+  }
   const links = new Map([...document.querySelectorAll("#nav a")].map((a) => [a.hash.slice(1), a]));
   const seen = new Set();
   const watcher = new IntersectionObserver((entries) => {

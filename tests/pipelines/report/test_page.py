@@ -1,6 +1,7 @@
 """The report of a run, as a real browser without a network shows it."""
 
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -95,12 +96,25 @@ def test_names_of_data_are_text_wherever_they_are(page: Browser) -> None:
     )
     for section in ("data", "metrics", "fairness", "serving", "delivery", "lineage", "card"):
         assert "</script><script>" in text_of(page, section), section
+    labels = "[...document.querySelectorAll('#metrics .ytick text')].map(e => e.textContent)"
+    assert "</script><script>window.h..." in page.run(labels)
     assert "\\u202e" in text_of(page, "data") and "\u202e" not in text_of(page, "data")
     assert (
         page.run("document.querySelectorAll('main img, main script[src], main iframe').length") == 0
     )
     assert page.run("window.hacked") is None
     assert page.complaints() == []
+
+
+@needs_browser
+def test_no_other_script_runs_and_nothing_is_asked_for(page: Browser) -> None:
+    page.run(
+        "document.body.append(made('script', {textContent: 'window.injected = 1'}), "
+        "made('img', {src: 'http://127.0.0.1:9/x.png'}))"
+    )
+    page.wait("document.images[0].complete")
+    assert page.run("window.injected") is None
+    assert len(page.requests()) == 1  # the policy stopped the picture before the network did
 
 
 def test_ten_thousand_entities_fit_into_six_megabytes(shops: Report) -> None:
@@ -179,14 +193,19 @@ def test_a_phone_needs_no_sideways_scrolling(page: Browser) -> None:
         f"{wide} e.getBoundingClientRect().right > 391 && !e.closest('svg')).map(e => e.outerHTML)"
     )
     assert page.run(cut) == []
+    page.run("document.documentElement.style.scrollBehavior = 'auto', scrollTo(0, 3000)")
+    assert page.run("document.getElementById('nav').getBoundingClientRect().top") == 0
     page.call("Emulation.clearDeviceMetricsOverride")
 
 
 @needs_browser
-def test_printing_draws_all_charts(page: Browser) -> None:
+def test_charts_that_nobody_scrolls_to_are_there_to_be_printed(page: Browser) -> None:
     assert page.run("drawn.size") < 7
-    page.run("dispatchEvent(new Event('beforeprint'))")
     page.wait("drawn.size === 7")
+    page.call("Emulation.setEmulatedMedia", media="print")
+    assert page.run("document.getElementById('nav').checkVisibility()") is False
+    assert page.run("plots.every(p => p.checkVisibility())")
+    page.call("Emulation.setEmulatedMedia", media="")
 
 
 def test_a_failed_run_has_a_report_of_what_there_is(tmp_path: Path) -> None:
@@ -216,6 +235,27 @@ def test_captions_and_candidates_are_shown(browser: Browser, tmp_path: Path) -> 
         assert words in shown, words
     assert "Loss of Trainer.wide" in text_of(browser, "training")
     assert browser.run("window.hacked") is None
+
+
+@pytest.mark.parametrize(
+    ("bounds", "verdict"),
+    [
+        ({"min": 0.91}, "passes"),
+        ({"min": 0.92}, "fails"),
+        ({"max": 0.9}, "fails"),
+        ({"max_drop": 0.0}, "passes"),  # it is better than the pushed one
+        ({"min": 0.5, "max_drop": -0.02}, "fails"),
+    ],
+)
+def test_thresholds_are_judged_as_the_gate_does(
+    tmp_path: Path, bounds: dict[str, float], verdict: str
+) -> None:
+    run = entity_run(tmp_path, ["a"])
+    limits = {"thresholds": json.dumps({"accuracy": bounds})}
+    nodes = [dataclasses.replace(n, parameters={**n.parameters, **limits}) for n in run.nodes]
+    text = write_report(dataclasses.replace(run, nodes=tuple(nodes))).path.read_text()
+    [row] = [line for line in text.splitlines() if '<th scope="row">accuracy</th>' in line]
+    assert f">{verdict}</span>" in row
 
 
 def test_a_model_that_serves_too_slowly_is_told(tmp_path: Path) -> None:
