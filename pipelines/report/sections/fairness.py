@@ -8,6 +8,9 @@ from pipelines.report.markup import Html, absent, badge, bar, fill, join, notice
 from pipelines.report.source import Source
 from pipelines.report.words import count, metric, metric_name
 
+_MOST_GROUPS = 200
+"""Of a column in the page."""
+
 
 def render(source: Source) -> Html:
     """The largest gap, then all groups of each column."""
@@ -40,27 +43,27 @@ def _tables(rows: list[dict[str, Any]]) -> Iterator[Html]:
     for column in dict.fromkeys(row["column"] for row in rows):
         mine = [row for row in rows if row["column"] == column]
         groups = [row for row in mine if row["group"] != GAP]
+        left_out = len(groups) - _MOST_GROUPS
+        if left_out > 0:
+            groups = sorted(groups, key=lambda row: -row["rows"])[:_MOST_GROUPS]
         gaps = [row for row in mine if row["group"] == GAP]
-        largest = {
-            n: max((abs(r[n]) for r in groups if r[n] is not None), default=1) for n in metrics
-        }
-        cells = [
-            (
-                row["group"],
-                count(row["rows"]),
-                *(_bar(row[n], largest[n]) for n in metrics),
-                row["reason"],
-            )
-            for row in groups
-        ]
-        cells += [
-            ("largest difference", "", *(metric(row[n]) for n in metrics), row["reason"])
-            for row in gaps
-        ]
+        cells = [*_cells(groups, metrics), *(_gap(row, metrics) for row in gaps)]
         heads = ["group", "rows", *map(metric_name, metrics), "note"]
-        yield fill(
-            "<h3>{}</h3>{}", column, table(heads, cells, label=f"Groups of {column}", notes=1)
-        )
+        made = table(heads, cells, label=f"Groups of {column}", notes=1)
+        words = f"The {_MOST_GROUPS} largest groups; {count(left_out)} more are in the evaluation."
+        more = notice(words, "info") if left_out > 0 else ""
+        yield fill("<h3>{}</h3>{}{}", column, made, more)
+
+
+def _cells(groups: list[dict[str, Any]], metrics: list[str]) -> Iterator[list[object]]:
+    largest = {n: max((abs(r[n]) for r in groups if r[n] is not None), default=1) for n in metrics}
+    for row in groups:
+        bars = (_bar(row[name], largest[name]) for name in metrics)
+        yield [row["group"], count(row["rows"]), *bars, row["reason"]]
+
+
+def _gap(row: dict[str, Any], metrics: list[str]) -> list[object]:
+    return ["largest difference", "", *(metric(row[name]) for name in metrics), row["reason"]]
 
 
 def _bar(value: float | None, largest: float) -> Html:

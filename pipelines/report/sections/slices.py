@@ -11,7 +11,8 @@ from pipelines.report.source import Source
 from pipelines.report.words import change, count, goodness, metric, metric_name
 
 _CURRENT = {"pushed": "current model", "blessed": "latest blessed model"}
-_MOST_SLICES = 400
+_MOST_SLICES, _MOST_CHARTS = 1200, 12
+"""In all tables together, and charts."""
 _DRAWN = 60
 """Slices of one slicing in a chart, the largest ones."""
 
@@ -35,7 +36,7 @@ def render(source: Source) -> Html:
 def _figures(found: Slices) -> Iterator[Figure]:
     """The first metric of every slice, for each slicing: numbers to the right, words downwards."""
     name = found.metrics[0]
-    for number, columns in enumerate(found.slicings()):
+    for number, columns in enumerate(found.slicings()[:_MOST_CHARTS]):
         known = [s for s in found.slices if s.columns == columns and s.values[name] is not None]
         largest = sorted(known, key=lambda s: -s.rows)[:_DRAWN]
         if not largest:
@@ -108,16 +109,17 @@ def _rounded(value: float | None) -> float | None:
 
 def _tables(found: Slices) -> Iterator[Html]:
     """Every slicing, the worst slice first."""
+    most = max(20, _MOST_SLICES // len(found.slicings()))
     for columns in found.slicings():
         rows = [s for s in found.slices if s.columns == columns]
         first = found.metrics[0]
         rows.sort(key=lambda s: _badness(s, first))
-        shown = [_row(s, found) for s in rows[:_MOST_SLICES]]
+        shown = [_row(s, found) for s in rows[:most]]
         heads = []
         for name in found.metrics:
             heads += [metric_name(name), *(f"change to {_CURRENT.get(m, m)}" for m in found.models)]
         made = table([" x ".join(columns), "rows", *heads], shown, label=f"Slices by {columns}")
-        more = f" (the worst {_MOST_SLICES})" if len(rows) > _MOST_SLICES else ""
+        more = f" (the worst {most})" if len(rows) > most else ""
         words = f"{counted(len(rows), 'slice')} by {' x '.join(columns)}{more}, worst first"
         yield details(words, made)
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.report.make import Report, write_report
@@ -127,6 +129,22 @@ def test_more_entities_than_fit_are_left_out_and_that_is_said(tmp_path: Path) ->
     text = report.path.read_text()
     assert report.size < MOST_BYTES
     assert "best entities are left out here; all are in" in text
+
+
+def test_many_slices_groups_and_columns_do_not_make_the_page_too_large(tmp_path: Path) -> None:
+    run = entity_run(tmp_path, [f"{'x' * 90} {number}" for number in range(20_000)])
+    [folder] = tmp_path.glob("artifacts/EntityEvaluator/evaluation/1")
+    rows = [{"column": "zip", "group": f"{n:060}", "rows": n, "accuracy": 0.5, "reason": ""}
+            for n in range(10_000)]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), folder / "fairness.parquet")
+    cuts = [{"slice": f"c{c}={n:060}", "columns": [f"c{c}"], "rows": n, "accuracy": 0.5}
+            for c in range(20) for n in range(1_000)]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(cuts), folder / "slices.parquet")
+    report = write_report(run)
+    assert not report.problems and report.size < MOST_BYTES
+    text = report.path.read_text()
+    assert "The 200 largest groups; 9,800 more are in the evaluation." in text
+    assert "1,000 slices by c19 (the worst 60), worst first" in text
 
 
 @needs_browser
@@ -305,9 +323,6 @@ def test_deleted_artifacts_are_no_error(tmp_path: Path) -> None:
 
 
 def test_metrics_that_nobody_knows_yet_are_shown(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     run = entity_run(tmp_path, ["a", "b", "c"])
     [file] = tmp_path.glob("artifacts/EntityEvaluator/evaluation/1/entities.parquet")
     table = pq.read_table(file)
