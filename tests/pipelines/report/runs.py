@@ -227,7 +227,7 @@ def write_slices(folder: Path) -> None:
     rows = [
         row([], [], 297, 0.91),
         row(["company"], [HOSTILE], 97, 0.8),
-        row(["company"], ["b"], 200, 0.95),
+        row(["company"], ["<b>b</b>"], 200, 0.95),
     ]
     rows += [row(["hour"], [str(hour)], 12, 0.85 + hour / 200) for hour in range(24)]
     pq.write_table(pa.Table.from_pylist(rows), folder / "slices.parquet")
