@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from components.printable import printable
+from pipelines.render import shown
 
 _SMALL = 3
 """Columns of a table that need not be as wide as the page."""
@@ -21,8 +21,8 @@ def fill(template: str, *values: object, **named: object) -> Html:
 
 
 def escaped(value: object) -> Html:
-    """Text as HTML shows it, controls as their escapes; Html stays as it is."""
-    return value if isinstance(value, Html) else Html(html.escape(printable(str(value))))
+    """Text as HTML shows it, its controls but line breaks as escapes; Html stays as it is."""
+    return value if isinstance(value, Html) else Html(html.escape(shown(str(value))))
 
 
 def join(parts: Iterable[object], between: str = "") -> Html:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from components.words import counted
 from pipelines.report.data.statistics import (
     Column,
     Distance,
@@ -167,4 +168,4 @@ def _schema(source: Source) -> Html:
     if not rows:
         return join([Html("<h3>Schema</h3>"), absent("This run has no schema.")])
     made = table(["column", "type", "presence", "domain"], rows, label="Schema", text=99)
-    return join([Html("<h3>Schema</h3>"), details(f"{len(rows)} columns", made)])
+    return join([Html("<h3>Schema</h3>"), details(counted(len(rows), "column"), made)])

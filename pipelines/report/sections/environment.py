@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from components.words import counted
 from pipelines.report.markup import (
     Html,
     absent,
@@ -45,7 +46,7 @@ def _parameters(source: Source) -> Html:
     if not rows:
         return absent("The nodes of this run have no parameters.")
     made = table(["node", "parameter", "value"], rows, label="Parameters", text=99)
-    return details(f"{len(rows)} parameters of the nodes", made)
+    return details(f"{counted(len(rows), 'parameter')} of the nodes", made)
 
 
 def _value(value: Any) -> Html:

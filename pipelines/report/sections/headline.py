@@ -68,7 +68,9 @@ def sentence(source: Source) -> str:
     summary = source.summary
     failed = next((node for node in source.run.nodes if node.error), None)
     if failed:
-        return f"{failed.name} {failed.state}: {failed.error}"
+        first, *more = failed.error.split("\n")
+        rest = " (Pipeline below has all of it)" if more else ""
+        return f"{failed.name} {failed.state}: {first.removesuffix(':')}{rest}"
     if summary.state != "done":
         return f"The run is {summary.state}."
     judged = summary.evaluation or summary.captions

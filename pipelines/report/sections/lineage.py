@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.words import counted
 from pipelines.metadata import Artifact, Node
 from pipelines.report.markup import Html, absent, details, facts, fill, join, shortened, table
 from pipelines.report.source import Source
@@ -86,7 +87,7 @@ def _artifacts(source: Source) -> Html:
     made = table(["made by", "output", "type", "made from", "where", "rows"], rows,
                  label="Artifacts", text=5)  # fmt: skip
     root = fill('<p class="hint">Paths are below {}</p>', source.run.root)
-    return details(f"{len(rows)} artifacts", join([made, root]), is_open=len(rows) <= 30)
+    return details(counted(len(rows), "artifact"), join([made, root]), is_open=len(rows) <= 30)
 
 
 def _once(place: int, text: str) -> tuple[str]:

@@ -230,11 +230,13 @@ def test_charts_that_nobody_scrolls_to_are_there_to_be_printed(page: Browser) ->
 
 def test_a_failed_run_has_a_report_of_what_there_is(tmp_path: Path) -> None:
     run = entity_run(tmp_path, ["a", "b"])
-    broken = node("EntityEvaluator", 5, state="failed", error="shop 'b': no <rows>")
+    broken = node("EntityEvaluator", 5, state="failed", error="shop 'b': no <rows>:\nsecond line")
     report = write_report(dataclasses.replace(run, state="failed", nodes=(*run.nodes[:5], broken)))
     text = report.path.read_text()
     assert not report.problems
-    assert "EntityEvaluator failed: shop &#x27;b&#x27;: no &lt;rows&gt;" in text
+    what = "EntityEvaluator failed: shop &#x27;b&#x27;: no &lt;rows&gt;"
+    assert f"{what} (Pipeline below has all of it)</p>" in text
+    assert f"{what}:\nsecond line</p>" in text
     assert 'class="node failed"' in text and "Histogram of price" in text
     assert "No metrics: this run evaluated no model." in text
 
