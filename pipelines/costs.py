@@ -53,8 +53,7 @@ class Meter:
     def _look(self) -> float:
         """CPU seconds up to now; remembers the memory if it is the most so far."""
         cpu_seconds, memory = 0.0, 0
-        own = psutil.Process()
-        for process in (own, *own.children(recursive=True)):
+        for process in _processes():
             try:
                 with process.oneshot():
                     cpu_seconds += sum(process.cpu_times()[:4])  # with those that it waited for
@@ -63,3 +62,12 @@ class Meter:
                 continue
         self.peak_mb = max(self.peak_mb, memory / _MB)
         return cpu_seconds
+
+
+def _processes() -> list[psutil.Process]:
+    """This one and its children; alone where the system tells nothing of others."""
+    own = psutil.Process()
+    try:
+        return [own, *own.children(recursive=True)]
+    except (psutil.Error, OSError):
+        return [own]

@@ -1,14 +1,14 @@
 """The table of entities, as the page's script takes it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from components.entity_evaluator.config import LOWER_IS_BETTER
 from components.printable import printable
-from pipelines.entities import entity_name, gain, served_value
+from pipelines.entities import entity_name, served_value
 from pipelines.report.markup import shortened
 from pipelines.report.source import Source
 from pipelines.report.words import metric_name
@@ -43,8 +43,8 @@ class EntityTable:
     """By which the verdicts were made."""
     fields: tuple[Field, ...]
     rows: list[list[Any]]
-    total: int
-    """Entities there are; more than rows where the page would become too large."""
+    shown: int
+    """So many of the rows, the worst, fit into the page."""
 
     def column(self, name: str) -> list[Any]:
         """Values of a column, or nothing if there is none."""
@@ -117,7 +117,6 @@ def _table(metric: str, others: Sequence[str], rows: list[dict[str, Any]]) -> En
     for row in rows:
         served, other = row["served"], row[against]
         row["change"] = None if served is None or other is None else served - other
-        row["gain"] = gain(row)
     fields = [
         Field("name", "entity", "text"),
         Field("verdict", "verdict", "word"),
@@ -136,7 +135,7 @@ def _table(metric: str, others: Sequence[str], rows: list[dict[str, Any]]) -> En
     ]
     filled = tuple(f for f in fields if any(row.get(f.name) is not None for row in rows))
     cells = [[_compact(row.get(field.name)) for field in filled] for row in rows]
-    return EntityTable(metric, filled, list(_within_budget(cells)), len(rows))
+    return EntityTable(metric, filled, cells, _fitting(cells))
 
 
 def _compact(value: Any) -> Any:
@@ -147,10 +146,10 @@ def _compact(value: Any) -> Any:
     return value
 
 
-def _within_budget(rows: Sequence[list[Any]]) -> Iterator[list[Any]]:
+def _fitting(rows: Sequence[list[Any]]) -> int:
     left = BUDGET
-    for row in rows:
+    for number, row in enumerate(rows):
         left -= len(json.dumps(row)) + 1
         if left < 0:
-            return
-        yield row
+            return number
+    return len(rows)

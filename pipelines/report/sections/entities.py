@@ -12,6 +12,7 @@ from pipelines.report.source import Source
 from pipelines.report.words import count, metric_name
 
 _BINS = 30
+_MOST_DOTS = 1000
 _COLORS = {"blessed": "good", "kept": "s0", "fallback": "quiet", "refused": "bad"}
 
 
@@ -20,7 +21,7 @@ def render(source: Source) -> Html:
     found = read_table(source)
     if found is None:
         return absent("This run has no models of single entities.")
-    more = found.total - len(found.rows)
+    more = len(found.rows) - found.shown
     where = source.summary.paths.get("entity table", "entities.parquet")
     left_out = f"The {count(more)} best entities are left out here; all are in {where}."
     return join(
@@ -44,7 +45,7 @@ def _counts(found: EntityTable) -> Html:
 
 
 def _figures(found: EntityTable) -> Iterator[Figure]:
-    verdicts, values = found.column("verdict"), found.column("served")
+    values = found.column("served")
     name = metric_name(found.metric)
     if any(v is not None for v in values):
         title = f"{name[0].upper()}{name[1:]} of the models that serve"
@@ -54,7 +55,7 @@ def _figures(found: EntityTable) -> Iterator[Figure]:
         better = "less" if found.metric in LOWER_IS_BETTER else "more"
         title = f"{words[0].upper()}{words[1:]} ({better} is better)"
         yield _histogram("entity-changes", title, f"{name}, difference", found, "change")
-    yield from _scatter(found, values, verdicts, name)
+    yield from _scatter(found, name)
 
 
 def _histogram(name: str, title: str, axis: str, found: EntityTable, column: str) -> Figure:
@@ -101,50 +102,57 @@ def _edges(values: Sequence[float]) -> tuple[float, Any]:
     return step, np.arange(first, last + 1) * step
 
 
-def _scatter(
-    found: EntityTable, values: Sequence[Any], verdicts: Sequence[str], name: str
-) -> Iterator[Figure]:
-    """Rows and values, as counts in cells: ten thousand dots would hide each other."""
+def _scatter(found: EntityTable, name: str) -> Iterator[Figure]:
+    """Rows and values: a dot for each entity; ten thousand dots would hide each other."""
+    pairs = zip(found.column("rows"), found.column("served"), strict=True)
+    known = [(rows, value) for rows, value in pairs if value is not None and rows]
+    counts = {rows for rows, _ in known}
+    if len(counts) < 3:
+        return
+    traces = _dots(found) if len(known) <= _MOST_DOTS else _cells(known)
+    wide = max(counts) / min(counts) > 20
+    yield Figure(
+        "entity-rows", f"Rows and {name} of each entity", traces, x="evaluated rows", y=name,
+        layout={"xaxis": {"type": "log"} if wide else {}},
+    )  # fmt: skip
+
+
+def _dots(found: EntityTable) -> list[dict[str, Any]]:
+    names, rows, values = (found.column(n) for n in ("name", "rows", "served"))
+    verdicts = found.column("verdict")
+    traces = []
+    for verdict in dict.fromkeys(verdicts):
+        mine = [i for i, v in enumerate(verdicts) if v == verdict and values[i] is not None]
+        traces.append(
+            {"type": "scatter", "mode": "markers", "name": label(verdict),
+             "x": [rows[i] for i in mine], "y": [values[i] for i in mine],
+             "text": [label(names[i], 60) for i in mine],
+             "marker": {"color": _COLORS.get(verdict, "quiet"), "size": 8, "opacity": 0.8},
+             "hovertemplate": "%{text}<br>%{x} rows<br>%{y}<extra></extra>"}
+        )  # fmt: skip
+    return traces
+
+
+def _cells(known: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
+    """How many entities there are of about so many rows and such a value."""
     import numpy as np
 
-    pairs = [
-        (r, v) for r, v in zip(found.column("rows"), values, strict=True) if v is not None and r
-    ]
-    if len({r for r, _ in pairs}) < 3:
-        return
-    rows, known = (np.array(side, float) for side in zip(*pairs, strict=True))
-    if len(pairs) <= 1000:
-        names = found.column("name")
-        traces = []
-        for verdict in dict.fromkeys(verdicts):
-            mine = [i for i, w in enumerate(verdicts) if w == verdict and values[i] is not None]
-            traces.append(
-                {"type": "scatter", "mode": "markers", "name": label(verdict),
-                 "x": [found.column("rows")[i] for i in mine], "y": [values[i] for i in mine],
-                 "text": [label(names[i], 60) for i in mine],
-                 "marker": {"color": _COLORS.get(verdict, "quiet"), "size": 8, "opacity": 0.8},
-                 "hovertemplate": "%{text}<br>%{x} rows<br>%{y}<extra></extra>"}
-            )  # fmt: skip
-    else:
-        cells, x, y = np.histogram2d(np.log10(rows), known, bins=(40, 30))
-        shown = np.where(cells.T > 0, cells.T, np.nan)
-        traces = [
-            {"type": "heatmap", "x": [float(f"{v:.4g}") for v in 10 ** ((x[:-1] + x[1:]) / 2)],
-             "y": [float(f"{v:.4g}") for v in (y[:-1] + y[1:]) / 2],
-             "z": [[None if np.isnan(v) else int(v) for v in row] for row in shown],
-             "colorscale": "cells", "colorbar": {"title": {"text": "entities"}, "thickness": 12},
-             "hovertemplate": "around %{x} rows, %{y}<br>%{z} entities<extra></extra>"}
-        ]  # fmt: skip
-    wide = rows.max() / rows.min() > 20
-    yield Figure("entity-rows", f"Rows and {name} of each entity", traces, x="evaluated rows",
-                 y=name, layout={"xaxis": {"type": "log"} if wide else {}})  # fmt: skip
+    rows, values = (np.array(side, float) for side in zip(*known, strict=True))
+    cells, x, y = np.histogram2d(np.log10(rows), values, bins=(40, 30))
+    return [
+        {"type": "heatmap", "x": [float(f"{v:.4g}") for v in 10 ** ((x[:-1] + x[1:]) / 2)],
+         "y": [float(f"{v:.4g}") for v in (y[:-1] + y[1:]) / 2],
+         "z": [[int(v) or None for v in row] for row in cells.T],
+         "colorscale": "cells", "colorbar": {"title": {"text": "entities"}, "thickness": 12},
+         "hovertemplate": "around %{x} rows, %{y}<br>%{z} entities<extra></extra>"}
+    ]  # fmt: skip
 
 
 def _table(found: EntityTable, columns: str) -> Html:
     content = {
         "fields": [{"name": f.name, "title": f.title, "kind": f.kind, "better": f.better}
                    for f in found.fields],
-        "rows": found.rows,
+        "rows": found.rows[: found.shown],
     }  # fmt: skip
     return fill(
         '<div class="entity-tools"><label for="entity-search">Search</label>'

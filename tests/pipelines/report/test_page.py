@@ -129,6 +129,7 @@ def test_more_entities_than_fit_are_left_out_and_that_is_said(tmp_path: Path) ->
     text = report.path.read_text()
     assert report.size < MOST_BYTES
     assert "best entities are left out here; all are in" in text
+    assert text.count("<b>5,000</b> ") == 4  # of each verdict: of all, not of those in the table
 
 
 def test_many_slices_groups_and_columns_do_not_make_the_page_too_large(tmp_path: Path) -> None:
