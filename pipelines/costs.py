@@ -65,7 +65,7 @@ class Meter:
 
 
 def _processes() -> list[psutil.Process]:
-    """This one and its children; alone where the system tells nothing of others."""
+    """The own one and its children; alone where the system tells nothing of others."""
     own = psutil.Process()
     try:
         return [own, *own.children(recursive=True)]
