@@ -14,6 +14,7 @@ from pipelines.candidates import comparison, warm_start
 from pipelines.entities import Entity, read_entities
 from pipelines.fairness import largest_gap
 from pipelines.metadata import Artifact, Node, Run
+from pipelines.report.paths import report_path
 
 Section = Mapping[str, Any]
 
@@ -270,6 +271,8 @@ def _paths(run: Run, artifacts: Mapping[tuple[str, str], Artifact]) -> dict[str,
         found["entity table"] = str(file)
     if file := _file(artifacts.get(("CaptionReport", "report")), "captions.html"):
         found["contact sheet"] = str(file)
+    if (report := report_path(run.root, run.run_id)).exists():
+        found["report"] = report.as_uri()
     return {**found, "log": str(Path(run.root, "logs", f"{run.run_id}.log"))}
 
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from tests.components.caption_report.browser import PROGRAM, Browser
 from tests.e2e.beamfleet import ROOT, beamfleet, run
 
 pytestmark = pytest.mark.e2e
@@ -64,6 +65,18 @@ def test_slices_tell_what_was_put_into_the_trips(taxi: tuple[Path, dict[str, Any
     hours = [row for name, row in slices.items() if name.startswith("trip_start_hour=")]
     assert sum(row["rows"] for row in hours) == slices["overall"]["rows"]
     assert "company=(missing)" in slices
+
+
+@pytest.mark.skipif(not PROGRAM, reason="neither chromium nor chrome is on PATH")
+def test_the_report_shows_curves_trials_slices_and_drift(taxi: tuple[Path, dict[str, Any]]) -> None:
+    root, summary = taxi
+    with Browser() as browser:
+        browser.open(root / "reports" / f"{summary['run']}.html")
+        drawn = "plots.filter(p => p.querySelector('.points path')).map(p => p.id)"
+        found = browser.run(f"drawAll().then(() => {drawn})")
+        assert {"plot-curve-0", "plot-trial-0", "plot-slices-0", "plot-slices-1"} <= set(found)
+        assert "Mobile" in browser.run("document.getElementById('data').innerText")
+        assert browser.complaints() == [] and len(browser.requests()) == 1
 
 
 def test_every_row_is_predicted_once(taxi: tuple[Path, dict[str, Any]]) -> None:
