@@ -18,7 +18,7 @@ from pipelines.metadata import Node, Run
 from pipelines.parameters import flat, is_code
 from pipelines.summary import Summary, summarise
 
-_OF_THE_PLACE = ("directory_id",)
+_NO_PARAMETERS = ("directory_id", "error")
 _ROOT = "<root>"
 
 
@@ -136,7 +136,7 @@ def _parameters(run: Run, node: Node | None) -> dict[str, Any] | None:
     return {
         name: value.replace(run.root, _ROOT) if isinstance(value, str) else value
         for name, value in flat(node.parameters).items()
-        if name not in _OF_THE_PLACE
+        if name not in _NO_PARAMETERS
     }
 
 
