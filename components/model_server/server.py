@@ -52,6 +52,7 @@ def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> Non
     models.served.servable.import_frameworks()
     startup.lap("import_s")
     models.served.servable.load()
+    models.refresh()  # loads a challenger; the server starts without one that is broken
     startup.lap("load_s")
 
     def ready() -> None:

@@ -87,9 +87,7 @@ def running_split(directory: str, candidate_uri: str) -> str:
     return "" if challenger.details["candidate_uri"] == candidate_uri else split.id
 
 
-def identical(
-    files: PushedDirectory, fingerprint: str, plan: TrafficPlan | None
-) -> Version | None:
+def identical(files: PushedDirectory, fingerprint: str, plan: TrafficPlan | None) -> Version | None:
     """The champion or the challenger, if it is this very store: nothing is pushed then.
 
     The caller holds the directory's lock.

@@ -239,7 +239,9 @@ def _time(name: str, value: object) -> datetime | None:
 def _stop_rule(content: object) -> StopRule | None:
     if content is None:
         return None
-    if not isinstance(content, Mapping) or not set(content) <= {field.name for field in fields(StopRule)}:
+    if not isinstance(content, Mapping) or not set(content) <= {
+        field.name for field in fields(StopRule)
+    }:
         raise BeamfleetError(
             'stop_rule takes {"max_error_share": 0.02, "max_p99_ms": 200, "min_requests": 500}, '
             f"got {content!r}"
