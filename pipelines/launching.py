@@ -13,7 +13,7 @@ from tfx.utils import dependency_utils
 
 from components.errors import BeamfleetError
 from components.user_function import own_fingerprint
-from pipelines.events import CACHED, DONE, FAILED, SKIPPED, STARTED, NodeEvent, Observer
+from pipelines.events import CACHED, CONDITION, DONE, FAILED, SKIPPED, STARTED, NodeEvent, Observer
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 """Beam's runners that start no worker elsewhere."""
@@ -24,6 +24,10 @@ _OUR_ERROR = re.compile(
     r"(?: \[while running .*|\n\n(?:During|The above)|\nTraceback|\Z)",
     re.MULTILINE | re.DOTALL,
 )
+
+
+_MISSING_INPUT = re.compile(r"inputs\[(\w+)\] has min_count = 1 but only got 0")
+_CONDITION = re.compile(r"Failed to resolve placeholder expression: .*custom_property\(\"(\w+)\"")
 
 
 class NodeFailedError(BeamfleetError):
@@ -66,6 +70,7 @@ class _ObservedLauncher(launcher.Launcher):
         prepared = super()._prepare_execution()
         if not prepared.is_execution_needed:
             self._state = CACHED if prepared.execution_metadata else SKIPPED
+            self._skipped = "" if prepared.execution_metadata else CONDITION
         return prepared
 
     def _publish_successful_execution(self, *arguments: Any) -> None:
@@ -78,8 +83,17 @@ class _ObservedLauncher(launcher.Launcher):
         # well: the nodes behind would run.
         output = keywords.get("executor_output")
         if output is not None and output.execution_result.result_message:
-            self._gave_up = output.execution_result.result_message.strip().splitlines()[-1]
+            self._gave_up = _why(output.execution_result.result_message)
         super()._publish_failed_execution(*arguments, **keywords)
+
+
+def _why(message: str) -> str:
+    """Says in our words why TFX could not find a node's inputs, in its own what we do not know."""
+    if missing := _MISSING_INPUT.search(message):
+        return f"there is no {missing[1]!r} yet that it reads"
+    if asked := _CONDITION.search(message):
+        return f"its condition asks for {asked[1]!r}: no such property, or one of another type"
+    return message.strip().splitlines()[-1]
 
 
 def _skipped(output: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import BeamfleetError
-from pipelines.events import Observer
+from pipelines.events import CONDITION, SKIPPED, NodeEvent, Observer
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline as TfxPipeline
@@ -31,7 +31,25 @@ def new_run_id(root: Path) -> str:
     raise BeamfleetError(f"{logs} has a thousand runs of {stem}")
 
 
-def run(pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Observer) -> None:
+class _Tally:
+    """Passes on what happens, and remembers the nodes that conditions kept from running."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.left_out: list[str] = []
+
+    def nodes(self, names: list[str]) -> None:
+        self._observer.nodes(names)
+
+    def on(self, event: NodeEvent) -> None:
+        if event.state == SKIPPED and event.reason == CONDITION:
+            self.left_out.append(event.node)
+        self._observer.on(event)
+
+
+def run(
+    pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Observer
+) -> tuple[str, ...]:
     """Runs every node in dependency order, one after the other.
 
     Args:
@@ -40,14 +58,18 @@ def run(pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Obser
       orchestrator: "beam" or "local": both are TFX's.
       observer: Gets the events.
 
+    Returns:
+      The nodes whose conditions did not hold: ML Metadata knows nothing of them.
+
     Raises:
       NodeFailedError: a node failed; those behind it did not run.
     """
     from pipelines.launching import NodeFailedError, observed
 
-    observer.nodes([component.id for component in pipeline.components])
+    tally = _Tally(observer)
+    tally.nodes([component.id for component in pipeline.components])
     try:
-        with observed(observer), _beam_arguments("--runner=FnApiRunner"):
+        with observed(tally), _beam_arguments("--runner=FnApiRunner"):
             _orchestrator(orchestrator, run_id).run(pipeline)
     except NodeFailedError:
         raise
@@ -59,6 +81,7 @@ def run(pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Obser
                 raise link from error
             link = link.__cause__ or link.__context__
         raise
+    return tuple(tally.left_out)
 
 
 def _orchestrator(name: str, run_id: str) -> Any:
