@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.entity_evaluator.config import REGRESSION_METRICS
+from components.pusher.traffic import CHAMPION
 from components.words import counted
 from pipelines.caption_view import caption_lines, show_captions
 from pipelines.entities import serves_own
@@ -218,6 +219,10 @@ def _infra(section: Section) -> str:
 def _push(summary: Summary) -> str:
     section, cached = summary.push, "Pusher" in summary.cached
     version, directory = section["version"], section["directory"]
+    if section.get("approval") == "waits":
+        stays = f"version {version} stays" if version else "nothing is pushed"
+        report = f"\n[dim]{escaped(section['report'])}[/]" if section.get("report") else ""
+        return f"[yellow]waits for approval[/], {stays}\n{escaped(section['approve'])}{report}"
     if not section["pushed"]:
         stays = f"version {version} stays" if version else "nothing is pushed"
         said = f": {summary.captions.get('reason')}"  # by the evaluation, above
@@ -228,6 +233,10 @@ def _push(summary: Summary) -> str:
         why = escaped(section["problem"])
         return f"[bold red]version {version} is NOT there any more[/]: {why}"
     where = f"was pushed to {directory} earlier" if cached else f"to {directory}"
+    if section.get("label", CHAMPION) not in ("", CHAMPION):
+        where = f"{where} as {section['label']}"
+    if section.get("approval"):
+        where = f"{where}, approved by {escaped(str(section['approval_by']))}"
     now = f"; [yellow]version {section['current']} is current now[/]"
     moved = now if section["current"] != version else ""
     serve = f"beamfleet serve {shlex.quote(directory)}"
