@@ -98,13 +98,13 @@ def approve(found: Waiting, decision: Decision) -> Outcome:
         another challenger runs: nothing was pushed then, and it goes on waiting.
     """
     check_unchanged(found.request)
-    details = decision.details(found.run.run_id)
+    details: Mapping[str, str] = decision.details(found.run.run_id)
     outcome = push_now(found.request, details)
     if not outcome.pushed:
         outcome, details = _finished(found, outcome)
     reason = f"{outcome.reason}, approved by {details['by']}: {details['why']}"
     outcome = replace(outcome, reason=reason)
-    pushed = {
+    pushed: dict[str, str | int] = {
         "pushed": 1,
         "version": outcome.version,
         "pushed_version": str(outcome.version),
