@@ -22,15 +22,20 @@ class Shadow:
         self._timeout_s = timeout_s
         self._workers = Workers(1)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._last: Served | None = None
 
     def follow(self, shadow: Served, asked: Asked, champion: Outputs) -> None:
         """Has the shadow answer the same request later, and compares it with the champion."""
+        if shadow is not self._last:
+            for task in self._tasks:  # nobody counts an earlier shadow any more
+                task.cancel()
+            self._tasks, self._last = set(), shadow
         if len(self._tasks) >= _MAX_WAITING:
             shadow.metrics.skip()
             return
         task = asyncio.create_task(self._ask(shadow, asked, champion))
         self._tasks.add(task)  # asyncio itself keeps no reference
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: self._tasks.discard(done))
 
     async def _ask(self, shadow: Served, asked: Asked, champion: Outputs) -> None:
         limits = replace(asked.limits, until=time.monotonic() + self._timeout_s)

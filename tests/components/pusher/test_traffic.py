@@ -1,5 +1,6 @@
 """A challenger beside the champion: terms, pushing, promoting, rolling back, being killed."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -107,7 +108,7 @@ def test_rollback_ends_a_split_and_leaves_the_champion(pushed, stores):
     assert state(pushed) == (2, 0, "none")
     assert (history(pushed)[-1]["from"], history(pushed)[-1]["to"]) == (3, 2)
     assert pushed.rollback().number == 1  # as without a split
-    with pytest.raises(BeamfleetError, match="other is the|no version 9"):
+    with pytest.raises(BeamfleetError, match="no version 9"):
         pushed.rollback(to=9)
 
 
@@ -272,16 +273,19 @@ def test_a_hostile_manifest_is_refused_and_mended(pushed, stores, changed):
     assert state(pushed) == (1, 0, "none")
 
 
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(sorted(GOOD)), inner),
+    max_leaves=9,
+)
+
+
 @settings(deadline=None, max_examples=200)
-@given(content=st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: (
-    st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(GOOD)), inner)), max_leaves=9
-))  # fmt: skip
+@given(content=_JSON)
 def test_any_json_is_a_split_or_a_clear_error(content):
     for tried in (content, {**GOOD, **(content if isinstance(content, dict) else {})}):
-        try:
+        with contextlib.suppress(BeamfleetError):
             split_from(tried, 1, 2)
-        except BeamfleetError:
-            pass
 
 
 def _killed(directory: str, action: str, at: int) -> bool:
