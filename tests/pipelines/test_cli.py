@@ -12,7 +12,8 @@ from components.pusher.directory import Pointer
 from pipelines import cli
 
 HEAVY = ("tensorflow", "tfx", "apache_beam", "pandas", "numpy", "pyarrow", "sklearn", "rich")
-COMMANDS = ("run", "list", "runs", "show", "predict", "serve", "rollback", "init", "export")
+COMMANDS = ("run", "list", "runs", "show", "predict", "serve", "traffic", "promote", "rollback",
+            "approve", "init", "export")  # fmt: skip
 ROOT = Path(__file__).parents[2]
 
 
@@ -69,6 +70,10 @@ def test_help_is_light():
         (["predict", "nowhere", "rows.csv"], 1, "no models were pushed to nowhere"),
         (["serve", "nowhere"], 1, "no models were pushed to nowhere"),
         (["rollback", "nowhere"], 1, "no models were pushed to nowhere"),
+        (["promote", "nowhere"], 1, "no models were pushed to nowhere"),
+        (["traffic", "nowhere"], 1, "no models were pushed to nowhere"),
+        (["approve", "latest", "--why", "x"], 1, "name the run, not `latest`"),
+        (["approve", "20260101-000000"], 2, "the following arguments are required: --why"),
         (["init", str(ROOT)], 1, "is not empty; choose a new folder"),
     ],
 )
