@@ -187,6 +187,7 @@ def check_traffic(name: str, recorded: Mapping[type[Step], Step]) -> None:
     plan = push.traffic if isinstance(push, steps.PushTo) else None
     if plan is None:
         return
+    plan.check_time()
     if plan.shadow and steps.WithEnsemble in recorded:
         raise BeamfleetError(
             f"pipeline {name!r}: an ensemble takes all cores for one request, so that it cannot be "

@@ -233,11 +233,14 @@ def _push(summary: Summary) -> str:
         why = escaped(section["problem"])
         return f"[bold red]version {version} is NOT there any more[/]: {why}"
     where = f"was pushed to {directory} earlier" if cached else f"to {directory}"
-    if section.get("label", CHAMPION) not in ("", CHAMPION):
+    challenges = section.get("label") not in (None, "", CHAMPION)
+    if challenges:
         where = f"{where} as {section['label']}"
     if section.get("approval"):
         where = f"{where}, approved by {escaped(str(section['approval_by']))}"
-    now = f"; [yellow]version {section['current']} is current now[/]"
+    champion = f"; version {section['current']} is the champion"
+    changed = f"; [yellow]version {section['current']} is current now[/]"
+    now = champion if challenges else changed
     moved = now if section["current"] != version else ""
     serve = f"beamfleet serve {shlex.quote(directory)}"
     return f"[green]version {version}[/] {where}{moved}\n[dim]{serve}[/]"

@@ -35,10 +35,8 @@ class Predictor(Model):
         super().__init__(config.model_name)
         self.models = models
         self._config = config
-        threads = models.served.servable.threads
-        self._workers = Workers(threads)
-        # Ensembles need not be safe in threads, so that all of them share one.
-        self._challengers = Workers(threads) if threads > 1 else self._workers
+        self._workers = Workers(models.served.servable.threads)
+        self._challengers: tuple[Servable | None, Workers] = None, Workers(0)
         self._shadow = Shadow(config.request_timeout_s)
         self.ready = True
 
@@ -103,7 +101,7 @@ class Predictor(Model):
     ) -> Part:
         """The answer of one variant; that of the champion where a challenger cannot be read."""
         part = replace(asked, inputs=some_rows(asked.inputs, rows)) if rows else asked
-        workers = self._workers if served is routes.champion else self._challengers
+        workers = self._workers_of(served, routes)
         try:
             return Part(served, rows, await counted_answer(workers, served, part))
         except UnreadableModelError as error:
@@ -113,6 +111,19 @@ class Predictor(Model):
             return await self._part(routes, routes.champion, asked, rows)
         except RequestError as error:
             raise _of_rows(error, rows) from error
+
+    def _workers_of(self, served: Served, routes: Routes) -> Workers:
+        """The threads of a version; each challenger has new ones, whatever became of the last."""
+        servable = served.servable
+        # Ensembles need not be safe in threads, so that all of them share one.
+        if served is routes.champion or servable.threads == 1:
+            return self._workers
+        known, workers = self._challengers
+        if known is not servable:
+            workers.close()
+            workers = Workers(servable.threads)
+            self._challengers = servable, workers
+        return workers
 
 
 def _of_rows(error: RequestError, rows: Sequence[int]) -> RequestError:

@@ -29,7 +29,8 @@ class Shadow:
         if shadow is not self._last:
             for task in self._tasks:  # nobody counts an earlier shadow any more
                 task.cancel()
-            self._tasks, self._last = set(), shadow
+            self._workers.close()
+            self._workers, self._tasks, self._last = Workers(1), set(), shadow
         if len(self._tasks) >= _MAX_WAITING:
             shadow.metrics.skip()
             return

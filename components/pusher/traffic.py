@@ -82,6 +82,18 @@ class TrafficPlan:
         """The label beside the champion."""
         return next(label for label, _ in self.shares if label != CHAMPION)
 
+    def check_time(self) -> None:
+        """Refuses terms under which the challenger would never get a request.
+
+        Raises:
+          BeamfleetError: the end has passed.
+        """
+        if self.end and self.end <= datetime.now(UTC):
+            raise BeamfleetError(
+                f"the end of the traffic's split, {self.end.isoformat()}, has passed: give a later "
+                "one, or none"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """As it stands in CURRENT."""
         return {

@@ -123,6 +123,8 @@ class PushedVersions:
         """
         if keep < 1:
             raise BeamfleetError(f"keep at least 1 version, not {keep}")
+        if plan:
+            plan.check_time()
         store = open_store(model_uri)
         if plan and plan.shadow and store.kind == "an ensemble":
             raise BeamfleetError(

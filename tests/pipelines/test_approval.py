@@ -21,7 +21,9 @@ class Silent:
     def on(self, event: object) -> None: ...
 
 
-def run(root: Path, run_id: str, model: str, blessed: int = 1, **pushing: Any) -> Summary:
+def run(
+    root: Path, run_id: str, model: str, blessed: int = 1, approve: bool = True, **pushing: Any
+) -> Summary:
     """One run that evaluated a model, and pushes it once somebody approves."""
     from tfx.dsl.components.common.importer import Importer
     from tfx.orchestration import metadata as tfx_metadata
@@ -42,7 +44,7 @@ def run(root: Path, run_id: str, model: str, blessed: int = 1, **pushing: Any) -
     pusher = Pusher(
         **{name: node.outputs["result"] for name, node in nodes.items()},
         push_destination=str(root / "pushed"),
-        approval_root=str(root),
+        approval_root=str(root) if approve else "",
         **pushing,
     )
     connection = tfx_metadata.sqlite_metadata_connection_config(str(root / metadata.DATABASE))
@@ -187,3 +189,26 @@ def test_nobody_approves_by_accident(root, capsys):
         assert says in capsys.readouterr().err
     with pytest.raises(SystemExit):
         beamfleet("approve", "r1", "--root", root)
+
+
+def test_what_a_split_kept_from_being_pushed_is_pushed_once_that_has_ended(root, models, capsys):
+    options = {"approve": False, "traffic": traffic_plan({"champion": 9, "challenger": 1})}
+    first = run(root, "a", models[0], **options)
+    assert (first.push["version"], first.push["label"]) == (1, "champion")
+    second = run(root, "b", models[1], **options)
+    assert (second.push["version"], second.push["label"]) == (2, "challenger")
+    assert second.push["current"] == 1
+    assert beamfleet("show", "b", "--root", root) == 0
+    assert "pushed as challenger; version 1 is the champion\n" in capsys.readouterr().out
+    again = run(root, "c", models[1], **options)
+    assert "Pusher" in again.cached and again.push["version"] == 2
+    kept = run(root, "d", models[2], **options)
+    assert (kept.push["pushed"], kept.push["version"]) == (False, 1)
+    assert "version 2 is the challenger of version 1" in kept.push["reason"]
+    assert "Pusher" in run(root, "e", models[2], **options).cached
+    assert beamfleet("rollback", root) == 0
+    assert "version 1 gets all requests again; version 2 is no challenger any more" in (
+        capsys.readouterr().out
+    )
+    assert run(root, "f", models[2], **options).push["version"] == 3
+    assert PushedVersions(str(root / "pushed")).traffic()[1].challenger == 3

@@ -50,6 +50,8 @@ def test_one_model_shares_its_traffic_by_request(rows):
     shares = {"champion": 90, "challenger": 10}
     one_model(rows).push_to(traffic=shares, end="2030-01-01T00:00+00:00", keep=2).check()
     complete(rows).push_to(traffic=shares, by="entity", approve="manual").check()
+    with pytest.raises(BeamfleetError, match="has passed"):
+        complete(rows).push_to(traffic=shares, end="2020-01-01T00:00Z").check()
     with pytest.raises(BeamfleetError, match='by="entity" needs one model for each entity'):
         one_model(rows).push_to(traffic=shares, by="entity").check()
 

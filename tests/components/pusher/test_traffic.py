@@ -73,7 +73,8 @@ def test_the_first_push_is_the_champion_and_the_next_its_challenger(pushed, stor
     second = push(pushed, stores[1], PLAN)
     assert (second.number, second.label, second.new) == (2, "challenger", True)
     assert state(pushed) == (1, 2, "running")
-    assert pushed.current().number == 1  # what predicts, is compared with and rolled back to
+    assert pushed.current().number == 1  # what predicts, and what candidates are compared with
+    assert pushed.baseline_for("another candidate") == 1
     assert second.details["previous_version"] == 1
 
 
@@ -173,6 +174,12 @@ def test_keep_never_takes_a_labelled_version(pushed, stores):
     promote(pushed.directory)
     push(pushed, stores[2], PLAN, keep=1)
     assert [v.number for v in pushed.versions()] == [2, 3]
+
+
+def test_a_split_that_is_over_before_it_begins_is_refused(pushed, stores):
+    with pytest.raises(BeamfleetError, match="has passed"):
+        push(pushed, stores[0], traffic_plan(SHARES, end="2020-01-01T00:00Z"))
+    assert pushed.current() is None
 
 
 def test_an_ensemble_is_no_shadow(pushed, tmp_path):
