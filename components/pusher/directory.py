@@ -145,7 +145,7 @@ class PushedDirectory:
           pointer: What is true from now on.
           action: push, promote, rollback, stop or split (its terms).
           before, after: The versions that it goes from and to.
-          more: label, why: those that are known.
+          more: label, approved_by, why: those that are known.
         """
         self._finish_history()
         told = {name: text for name, text in more.items() if text}

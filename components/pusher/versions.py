@@ -237,11 +237,13 @@ class PushedVersions:
         self._stage(store, details).rename(self._files.root / str(number))
         files.sync_folder(self._files.root)
         version = Version(number, f"{self.directory}/{number}", details, new=True)
+        approval = origin.get("approval", {})
+        told = {"approved_by": approval.get("by", ""), "why": approval.get("why", "")}
         if plan is None or not before:
-            self._files.move(Pointer(number, number), "push", before, number)
+            self._files.move(Pointer(number, number), "push", before, number, **told)
             return version
         pointer = Pointer(before, number, new_split(plan, before, number))
-        self._files.move(pointer, "push", before, number, label=plan.challenger)
+        self._files.move(pointer, "push", before, number, label=plan.challenger, **told)
         return replace(version, label=plan.challenger)
 
     def _stage(self, store: PushedStore, details: dict[str, Any]) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import BeamfleetError
 from components.pusher.files import exclusive
+from components.pusher.versions import PushedVersions
 from pipelines import metadata
 from pipelines.render import console, escaped, shown
 
@@ -68,9 +69,9 @@ def _show(found: "Waiting") -> None:
 
     terminal, request = console(), found.request
     show_summary(summarise(found.run), terminal)
-    how = ""
-    if request.traffic:
+    how, current = "", PushedVersions(request.destination).current()
+    if request.traffic and current:
         shares = dict(request.traffic.shares)
-        how = f", as {request.traffic.challenger} with shares {shares} beside the current version"
+        how = f", as {request.traffic.challenger} beside version {current.number}: {shares}"
     terminal.print(escaped(f"model  {request.candidate.model_uri}"))
     terminal.print(escaped(f"to     {request.destination}{how}"))

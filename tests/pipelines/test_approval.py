@@ -118,6 +118,8 @@ def test_a_run_waits_and_its_approval_is_kept_and_never_lost(root, models, capsy
     assert [version.number for version in pushed.versions()] == [1]
     kept = pushed.current().details["approval"]
     assert (kept["run"], kept["by"], kept["why"]) == ("r1", "Ada", "fine")
+    record = json.loads(Path(pushed.directory, "history.jsonl").read_text())
+    assert (record["approved_by"], record["why"]) == ("Ada", "fine")
     for name in ("r1", "r2"):  # r2 took r1's from the cache
         push = summary_of(root, name).push
         assert (push["pushed"], push["version"], push["approval"]) == (True, 1, "approved")
