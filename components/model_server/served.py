@@ -2,80 +2,22 @@
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from components.entity_models.store import UnreadableModelError
 from components.errors import BeamfleetError
-from components.files import exists
 from components.model_server.routes import Routes, Served
-from components.model_server.servable import is_ensemble, opener
+from components.model_server.servable import opener
 from components.model_server.stop_rule import broken
+from components.model_server.target import Target, Wanted, is_lone, target_of
 from components.model_server.variants import VariantMetrics
-from components.pusher.directory import Version
 from components.pusher.splits import stop
 from components.pusher.traffic import CHAMPION, Split
 from components.pusher.versions import PushedVersions
-from components.saved_model.layout import find_saved_model
 
 LOG = logging.getLogger("beamfleet.server")
 _RETRY_S = 30.0
 _STOP_WAIT_S = 1.0
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be served."""
-
-    uri: str
-    version: str = ""
-    """Number of the pushed version; "" for a lone model."""
-    fingerprint: str = ""
-    """Of the pushed version."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """What CURRENT asks for."""
-
-    champion: Wanted
-    challenger: Wanted | None = None
-    split: Split | None = None
-    """Of the challenger, as long as it takes part or may come to."""
-    problem: str = ""
-    """Why the challenger that CURRENT names is not wanted."""
-
-
-def wanted(uri: str) -> Wanted:
-    """The current version of a pushed directory, or the lone model at `uri`.
-
-    Raises:
-      BeamfleetError: there is nothing to serve.
-    """
-    return Wanted(uri) if _is_lone(uri) else _target(PushedVersions(uri)).champion
-
-
-def _target(pushed: PushedVersions) -> Target:
-    version, split = pushed.traffic()
-    if version is None:
-        raise BeamfleetError(
-            f"nothing was pushed to {pushed.directory} yet; push a version, then serve it"
-        )
-    champion = _wanted(version)
-    if split is None or split.state() not in ("running", "waiting"):
-        return Target(champion)
-    try:
-        challenger = _wanted(pushed.version(split.challenger))
-    except BeamfleetError as error:
-        return Target(champion, problem=str(error))
-    if split.plan.shadow and is_ensemble(challenger.uri):
-        problem = f"{challenger.uri} is an ensemble, which cannot be a shadow; give it a share"
-        return Target(champion, problem=problem)
-    return Target(champion, challenger, split)
-
-
-def _wanted(version: Version) -> Wanted:
-    return Wanted(version.path, str(version.number), str(version.details["store_fingerprint"]))
 
 
 class ServedModels:
@@ -91,7 +33,7 @@ class ServedModels:
 
     def __init__(self, uri: str, cache_bytes: int) -> None:
         self._uri, self._cache_bytes = uri, cache_bytes
-        self._pushed = None if _is_lone(uri) else PushedVersions(uri)
+        self._pushed = None if is_lone(uri) else PushedVersions(uri)
         self._failed: Target | None = None
         self._retry_at = 0.0
         self.failure = ""
@@ -230,7 +172,7 @@ class ServedModels:
         return "stopped" if split.id in self._stopped else split.state()
 
     def _wanted(self) -> Target:
-        return _target(self._pushed) if self._pushed else Target(Wanted(self._uri))
+        return target_of(self._pushed) if self._pushed else Target(Wanted(self._uri))
 
     def _loaded(self, found: Wanted, label: str) -> Served:
         fresh = self._open(found, label)
@@ -278,19 +220,3 @@ def _log_change(before: Routes, now: Routes) -> None:
         LOG.info("version %s is %s %s", now.challenger.version, plan.challenger, how)
     elif before.challenger:
         LOG.info("version %s gets all requests again", now.champion.version)
-
-
-def _is_lone(uri: str) -> bool:
-    """Whether a model lies there, not a pushed directory.
-
-    Raises:
-      BeamfleetError: neither does.
-    """
-    lone = is_ensemble(uri) or exists(f"{uri}/manifest.json") or bool(find_saved_model(uri))
-    if not lone and not exists(f"{uri}/CURRENT"):
-        raise BeamfleetError(
-            f"{uri} is neither a pushed directory (it has no CURRENT) nor an entity-models store "
-            "(no manifest.json) nor an ensemble (no ensemble.json) nor a SavedModel (no "
-            "saved_model.pb); push a model there first, or correct the path"
-        )
-    return lone

@@ -42,7 +42,8 @@ def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> Non
         from components.model_server.predictor import Predictor
         from components.model_server.rest import Rest
         from components.model_server.servable import opener
-        from components.model_server.served import ServedModels, wanted
+        from components.model_server.served import ServedModels
+        from components.model_server.target import wanted
 
         opener(wanted(config.model).uri)
     startup.lap("import_s")
