@@ -356,7 +356,7 @@ def _in_turn(directory: str, action: str, barrier: object, told: object) -> None
     try:
         _act(directory, action)
         told.put(action)  # type: ignore[attr-defined]
-    except BeamfleetError as error:
+    except Exception as error:
         told.put(str(error))  # type: ignore[attr-defined]
 
 
