@@ -4,7 +4,6 @@ from tfx.dsl.components.base import base_driver
 from tfx.orchestration.portable import base_driver as portable_driver
 from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.proto.orchestration import driver_output_pb2
-from tfx.types.artifact_utils import get_single_instance
 
 from components.pusher.versions import PushedVersions
 
@@ -14,8 +13,10 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
 
     def run(self, execution_info: ExecutionInfo) -> driver_output_pb2.DriverOutput:
         destination = execution_info.exec_properties["push_destination"]
-        model = get_single_instance(execution_info.input_dict["model"])
-        baseline = PushedVersions(destination).baseline_for(model.uri) if destination else 0
+        models = execution_info.input_dict["model"]
+        versions = PushedVersions(destination) if destination else None
+        # Of several candidates the one that is pushed by now has the lowest: that of its time.
+        baseline = min(versions.baseline_for(m.uri) for m in models) if versions else 0
         output = driver_output_pb2.DriverOutput()
         output.exec_properties["baseline_version"].int_value = baseline
         return output

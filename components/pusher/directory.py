@@ -13,6 +13,7 @@ from typing import Any
 from components.errors import BeamfleetError
 from components.files import is_remote
 from components.pusher import files
+from components.pusher.tensorflow_serving import write_config
 from components.pusher.traffic import CHAMPION, Split, split_from
 
 
@@ -152,6 +153,7 @@ class PushedDirectory:
         moved = {"time": now(), "action": action, "from": before, "to": after, "by": user()}
         change = {**moved, **told}
         self.point(replace(pointer, change=change))
+        write_config(self.root, pointer.version)
         files.append_line(self.root / "history.jsonl", _line(change))
 
     def point(self, pointer: Pointer) -> None:

@@ -4,6 +4,8 @@
     <directory>/CURRENT        {"version": 2, "highest": 3}, renamed into place last; with a
                                challenger beside the current version see `traffic.py`
     <directory>/history.jsonl  a line a push, promotion, rollback: time, action, from, to, by, why
+    <directory>/models.config  of SavedModels: what TensorFlow Serving is told, see
+                               `tensorflow_serving.py`
 
 A version is there for readers once CURRENT knows its number: `highest` says up to which. What a
 killed push left is hidden, and the next push removes it. A number is never given to two versions.
@@ -22,6 +24,7 @@ from components.pusher import files
 from components.pusher.directory import Pointer, PushedDirectory, Version, now, words
 from components.pusher.splits import identical
 from components.pusher.stores import PushedStore, open_store
+from components.pusher.tensorflow_serving import write_config
 from components.pusher.traffic import Split, TrafficPlan, new_split
 
 __all__ = ["PushedVersions", "Version"]
@@ -135,6 +138,8 @@ class PushedVersions:
             self._files.start_if_empty()
             current = self.current()
             if there := identical(self._files, store.fingerprint, plan):
+                if current:
+                    write_config(self._files.root, current.number)  # a killed push may owe it
                 return there
             self._check_fits(store, current, candidate_uri, baseline_version)
             details = {"candidate_uri": candidate_uri, "baseline_version": baseline_version}
@@ -173,6 +178,7 @@ class PushedVersions:
                 before = split.challenger if split and to is None else pointer.version
                 moved = Pointer(number, pointer.highest)
                 self._files.move(moved, "rollback", before, number, label=label, why=why)
+            write_config(self._files.root, number)
             return target
 
     def _before(self, pointer: Pointer) -> int:
