@@ -233,7 +233,7 @@ def _push(pushed_model: Artifact | None, run: Run) -> dict[str, Any]:
     if approval.get("approval") == "waits":
         root = shlex.quote(run.root)
         approval["approve"] = f"beamfleet approve {run.run_id} --root {root} --why ..."
-    report = Path(run.root, "reports", f"{run.run_id}.html")
+    report = report_path(run.root, run.run_id)
     if approval and report.is_file():
         approval["report"] = str(report)
     return {
