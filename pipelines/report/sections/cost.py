@@ -93,9 +93,9 @@ def _dearest(costs: Costs, source: Source) -> Html:
 def _told(costs: Costs, shown: Sequence[Fit], source: Source) -> str:
     total, top = costs.seconds, sum(fit.seconds for fit in shown)
     text = (
-        f"{counted(len(costs.fits), 'fit')} took {short_time(total)} of CPU in all, the dearest "
-        f"{len(shown)} {percent(top / total if total else None)} of it; the model of all rows "
-        f"took {short_time(costs.fallback_seconds)} more."
+        f"{counted(len(costs.fits), 'fit')} took {short_time(total)} of CPU in all; "
+        f"{percent(top / total if total else None)} of it went to the dearest {len(shown)}. "
+        f"The model of all rows took {short_time(costs.fallback_seconds)} more."
     )
     if costs.unknown:
         text += f" Of {counted(costs.unknown, 'fit')} the process died: its time is not known."

@@ -190,9 +190,8 @@ def test_ten_thousand_entities(tmp_path):
     models = train(tmp_path / "m", table.to_batches(4_000), shards=64)
     assert models.counts["entities_trained"] == len(models) == 10_000
     assert sorted(seen_by(models, "city 9999")["rows"]) == [[20, "j"], [21, "j"], [22, "j"]]
-    assert (
-        len(list((tmp_path / "m").rglob("*"))) == 64 + 4
-    )  # shards, their folder, index, manifest, costs
+    # Shards, their folder, index, manifest, costs.
+    assert len(list((tmp_path / "m").rglob("*"))) == 64 + 4
 
 
 @pytest.mark.parametrize(
