@@ -80,7 +80,7 @@ class Run:
 
 def read_runs(root: Path) -> list[Run]:
     """All runs of a root, oldest first, without the artifacts."""
-    with _store(root) as store:
+    with opened(root) as store:
         contexts = store.get_contexts_by_type("pipeline_run")
         runs = [_run(store, context, root, with_outputs=False) for context in contexts]
     return sorted(runs, key=lambda run: (run.started, run.run_id))
@@ -92,7 +92,7 @@ def read_run(root: Path, run_id: str) -> Run:
     Raises:
       BeamfleetError: there is no such run; names the latest ones.
     """
-    with _store(root) as store:
+    with opened(root) as store:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
         if context is not None:
             return _run(store, context, root, with_outputs=True)
@@ -117,7 +117,7 @@ def close_runs(root: Path, state: str, error: str = "") -> None:
     from ml_metadata.proto import metadata_store_pb2
 
     value = metadata_store_pb2.Execution.State.Value("FAILED" if state == "failed" else "CANCELED")
-    with _store(root) as store:
+    with opened(root) as store:
         executions = [e for e in store.get_executions() if _state_name(e) not in _STATES]
         for execution in executions:
             execution.last_known_state = value
@@ -131,7 +131,7 @@ def close_runs(root: Path, state: str, error: str = "") -> None:
 
 def note_error(root: Path, run_id: str, node: str, error: str) -> None:
     """Keeps the reason of a failed node for `beamfleet show`."""
-    with _store(root) as store:
+    with opened(root) as store:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
         executions = store.get_executions_by_context(context.id) if context is not None else []
         failed = [e for e in executions if _node_name(store, e) == node]
@@ -153,7 +153,7 @@ def timed(root: Path, run_id: str) -> Iterator[None]:
 
 
 def _note_seconds(root: Path, run_id: str, seconds: float) -> None:
-    with _store(root) as store:
+    with opened(root) as store:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
         if context is not None:
             context.custom_properties[_SECONDS].double_value = seconds
@@ -168,7 +168,12 @@ def find_roots(base: Path) -> list[Path]:
 
 
 @contextmanager
-def _store(root: Path) -> Iterator[Any]:
+def opened(root: Path) -> Iterator[Any]:
+    """The store of ML Metadata.
+
+    Raises:
+      BeamfleetError: there are no runs yet, or it cannot be read or written.
+    """
     database = root / DATABASE
     if not database.exists():
         raise BeamfleetError(f"{root} has no runs yet ({DATABASE} is missing)")

@@ -13,6 +13,8 @@ from pipelines.events import Observer
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline as TfxPipeline
 
+    from pipelines.plan import NodePlan
+
 ORCHESTRATORS = ("beam", "local")
 
 
@@ -31,7 +33,9 @@ def new_run_id(root: Path) -> str:
     raise BeamfleetError(f"{logs} has a thousand runs of {stem}")
 
 
-def run(pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Observer) -> None:
+def run(
+    pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Observer
+) -> "tuple[NodePlan, ...]":
     """Runs every node in dependency order, one after the other.
 
     Args:
@@ -40,15 +44,20 @@ def run(pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Obser
       orchestrator: "beam" or "local": both are TFX's.
       observer: Gets the events.
 
+    Returns:
+      What decides the cache of the nodes; () where only TFX can tell.
+
     Raises:
       NodeFailedError: a node failed; those behind it did not run.
     """
     from pipelines.launching import NodeFailedError, observed
 
-    observer.nodes([component.id for component in pipeline.components])
+    names = [component.id for component in pipeline.components]
+    observer.nodes(names)
     try:
-        with observed(observer), _beam_arguments("--runner=FnApiRunner"):
+        with observed(observer) as recording, _beam_arguments("--runner=FnApiRunner"):
             _orchestrator(orchestrator, run_id).run(pipeline)
+        return recording.plan(names)
     except NodeFailedError:
         raise
     except Exception as error:

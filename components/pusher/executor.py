@@ -6,7 +6,9 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types.artifact_utils import get_single_instance
 
+from components.outside import Given
 from components.pusher.push import Blessing, Candidate, Outcome, push_blessed, write_outcome
+from components.pusher.state import candidate_uri
 
 _NAMES = {"model_blessing": "model", "infra_blessing": "infrastructure"}
 
@@ -37,16 +39,11 @@ class Executor(base_executor.BaseExecutor):
         _record(outcome, pushed_model)
 
 
-def candidate_uri(model: types.Artifact) -> str:
-    """The trainer's model behind a composed one; a model that was not composed is its own."""
-    return str(model.get_string_custom_property("candidate_uri") or model.uri)
-
-
 def _candidate(model: types.Artifact, baseline_version: int) -> Candidate:
     # What it was composed over is what counts; another version may have been pushed meanwhile.
     if model.has_custom_property("baseline_version"):
         baseline_version = model.get_int_custom_property("baseline_version")
-    return Candidate(model.uri, candidate_uri(model), baseline_version)
+    return Candidate(model.uri, candidate_uri(Given.of(model.mlmd_artifact)), baseline_version)
 
 
 def _blessing(name: str, artifact: types.Artifact) -> Blessing:

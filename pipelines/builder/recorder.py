@@ -1,7 +1,7 @@
 """What every step of the builder needs: it is recorded once, and can be asked for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -25,6 +25,11 @@ class Recorder:
         self.name = name
         self.root = Path(root if root is not None else Path("runs", name)).absolute()
         self._steps: dict[type[Step], Step] = {}
+
+    @property
+    def recorded(self) -> Mapping[type[Step], Step]:
+        """All steps, in the order of their calls."""
+        return self._steps
 
     def step(self, kind: type[_Step]) -> _Step | None:
         """What was recorded of a kind; None: nothing."""

@@ -1,0 +1,22 @@
+"""The state of the pushed directory."""
+
+from components.outside import Given, Inputs, Parameters, State
+from components.pusher.versions import PushedVersions
+
+
+def candidate_uri(model: Given) -> str:
+    """The trainer's model behind a composed one; a model that was not composed is its own."""
+    return model.words.get("candidate_uri") or model.uri
+
+
+def state(parameters: Parameters, inputs: Inputs) -> State:
+    """The version that the push is decided against, and which directory it is.
+
+    Raises:
+      BeamfleetError: the directory cannot be used.
+    """
+    versions = PushedVersions(parameters["push_destination"])
+    return {
+        "baseline_version": versions.baseline_for(candidate_uri(inputs["model"])),
+        "directory_id": versions.directory_id(),
+    }
