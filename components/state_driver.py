@@ -1,8 +1,5 @@
 """A TFX driver that puts what a node looks at outside into its cache key."""
 
-from collections.abc import Callable
-from typing import ClassVar
-
 from tfx.dsl.components.base import base_driver
 from tfx.orchestration.portable import base_driver as portable_driver
 from tfx.orchestration.portable.data_types import ExecutionInfo
@@ -14,7 +11,10 @@ from components.outside import Given, Inputs, Parameters, State
 class StateDriver(base_driver.BaseDriver, portable_driver.BaseDriver):
     """Sets the parameters that `state` gives; a subclass lies beside its `state.py`."""
 
-    state: ClassVar[Callable[[Parameters, Inputs], State]]
+    @staticmethod
+    def state(parameters: Parameters, inputs: Inputs) -> State:
+        """Of the subclass."""
+        raise NotImplementedError
 
     def run(self, execution_info: ExecutionInfo) -> driver_output_pb2.DriverOutput:
         inputs = {
@@ -23,7 +23,7 @@ class StateDriver(base_driver.BaseDriver, portable_driver.BaseDriver):
             if len(artifacts) == 1
         }
         output = driver_output_pb2.DriverOutput()
-        for name, value in type(self).state(execution_info.exec_properties, inputs).items():
+        for name, value in self.state(execution_info.exec_properties, inputs).items():
             if isinstance(value, int):
                 output.exec_properties[name].int_value = value
             else:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import BeamfleetError
+from components.imports import heavy_imports
+from pipelines import plan, unchanged
 from pipelines.events import Observer
+from pipelines.pipeline import Pipeline
+from pipelines.plan import NodePlan
+from pipelines.progress import Progress
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline as TfxPipeline
-
-    from pipelines.plan import NodePlan
 
 ORCHESTRATORS = ("beam", "local")
 
@@ -33,9 +36,28 @@ def new_run_id(root: Path) -> str:
     raise BeamfleetError(f"{logs} has a thousand runs of {stem}")
 
 
+def run_or_reuse(pipeline: Pipeline, run_id: str, orchestrator: str, progress: Progress) -> None:
+    """Runs a pipeline; one of which every node would come from the cache without TFX.
+
+    Raises:
+      BeamfleetError: the pipeline cannot run, or a node failed.
+    """
+    progress.stage("Looking for changes")
+    digest = plan.digest_of(pipeline)
+    if found := unchanged.find(pipeline.root, digest):
+        unchanged.register(pipeline.root, run_id, found, progress)
+        return
+    progress.stage("Loading TFX and TensorFlow")
+    with heavy_imports():
+        built = pipeline.build()
+    nodes = run(built, run_id, orchestrator, progress)
+    if digest and digest == plan.digest_of(pipeline):  # nothing was edited meanwhile
+        plan.save(pipeline.root, digest, nodes)
+
+
 def run(
     pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Observer
-) -> "tuple[NodePlan, ...]":
+) -> tuple[NodePlan, ...]:
     """Runs every node in dependency order, one after the other.
 
     Args:

@@ -12,8 +12,7 @@ from types import FrameType
 from typing import NoReturn, TextIO
 
 from components.errors import BeamfleetError
-from components.imports import heavy_imports
-from pipelines import alerts, metadata, plan, runner, steps, unchanged
+from pipelines import alerts, metadata, runner, steps
 from pipelines.lock import only_run_on
 from pipelines.noise import output_to
 from pipelines.pipeline import Pipeline
@@ -115,18 +114,8 @@ def _execute(
 ) -> None:
     title = f"{pipeline.name} {run_id}"
     with progress_on(terminal, title, silent=arguments.json) as progress, noted(progress):
-        progress.stage("Looking for changes")
         try:
-            digest = plan.digest_of(pipeline)
-            if found := unchanged.find(pipeline.root, digest):
-                unchanged.register(pipeline.root, run_id, found, progress)
-                return
-            progress.stage("Loading TFX and TensorFlow")
-            with heavy_imports():
-                built = pipeline.build()
-            nodes = runner.run(built, run_id, arguments.orchestrator, progress)
-            if digest and digest == plan.digest_of(pipeline):  # nothing was edited meanwhile
-                plan.save(pipeline.root, digest, nodes)
+            runner.run_or_reuse(pipeline, run_id, arguments.orchestrator, progress)
         except Exception as error:
             if interruption.number:
                 raise KeyboardInterrupt from error
