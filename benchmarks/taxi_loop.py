@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-ROUNDS = 1
+ROUNDS = 3
 CASES = ("cold", "cached", "one-step")
 SIDES = ("ours", "stock")
 _DATA = ROOT / "data" / "taxi" / "span-3" / "data.csv"
