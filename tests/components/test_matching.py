@@ -30,7 +30,7 @@ def test_a_pattern_matches_as_in_beam(folder: Path, pattern: str) -> None:
     try:
         theirs = FileSystems.match([path])[0].metadata_list
     except Exception:  # a range such as [x-a] is no regular expression
-        with pytest.raises(Exception, match="bad character range|unterminated"):
+        with pytest.raises(Exception, match=r"bad character range|unterminated"):
             match(path)
         return
     found = {(m.path, m.size_in_bytes, m.last_updated_in_seconds) for m in theirs}
