@@ -32,16 +32,17 @@ _NEEDS: Mapping[type[Step], tuple[str, ...]] = {
     steps.Preprocess: (EXAMPLES, SCHEMA),
     steps.Tune: (SCHEMA, "preprocessed examples", "a model to train"),
     steps.WithHyperparameters: ("a model to train",),
+    steps.WithModel: ("a step that uses it",),
     steps.Train: (SCHEMA, "preprocessed examples"),
-    steps.Evaluate: (ROW_MODELS,),
+    steps.Evaluate: (ROW_MODELS, EXAMPLES),
     steps.InferImages: (IMAGES, "an ensemble"),
     steps.EvaluateCaptions: ("captions",),
     steps.ReportCaptions: ("captions",),
-    steps.InfraValidate: ("models",),
+    steps.InfraValidate: ("models", EXAMPLES),
     steps.PushTo: ("models",),
     steps.BulkInfer: (ROW_MODELS,),
 }
-_MODELS = (steps.TrainPerEntity, steps.Train, steps.WithEnsemble)
+_MODELS = (steps.TrainPerEntity, steps.Train, steps.WithEnsemble, steps.WithModel)
 _GIVEN_BY: Mapping[str, tuple[type[Step], ...]] = {
     EXAMPLES: (steps.ReadExamples, steps.ReadImages, steps.GivenExamples),
     IMAGES: (steps.ReadImages, steps.GivenExamples),
@@ -49,8 +50,9 @@ _GIVEN_BY: Mapping[str, tuple[type[Step], ...]] = {
     SCHEMA: (steps.InferSchema, steps.WithSchema),
     "preprocessed examples": (steps.Preprocess,),
     "a model to train": (steps.Train,),
+    "a step that uses it": (steps.InfraValidate, steps.PushTo, steps.BulkInfer),
     "models": _MODELS,
-    ROW_MODELS: (steps.TrainPerEntity, steps.Train),
+    ROW_MODELS: (steps.TrainPerEntity, steps.Train, steps.WithModel),
     "an ensemble": (steps.WithEnsemble,),
     "captions": (steps.InferImages,),
 }
@@ -68,8 +70,9 @@ _ADVICE = {
     SCHEMA: ".infer_schema() or .with_schema(path)",
     "preprocessed examples": '.preprocess("user_code.taxi.preprocessing_fn")',
     "a model to train": ".train(run_fn, label=...)",
-    "models": ".train_per_entity(...), .train(...) or .with_ensemble(...)",
-    ROW_MODELS: ".train_per_entity(...) or .train(...)",
+    "a step that uses it": ".infra_validate(), .push_to() or .bulk_infer(source)",
+    "models": ".train_per_entity(...), .train(...), .with_ensemble(...) or .with_model(path)",
+    ROW_MODELS: ".train_per_entity(...), .train(...) or .with_model(path)",
     IMAGES: ".from_images(place)",
     "an ensemble": ".with_ensemble(...)",
     "captions": ".infer_images(...)",
@@ -120,8 +123,9 @@ def check_inputs(name: str, recorded: Mapping[type[Step], Step]) -> None:
     Raises:
       BeamfleetError: says which step to add, or to leave out.
     """
-    if not any(kind in recorded for kind in _GIVEN_BY[EXAMPLES]):
-        raise BeamfleetError(f"pipeline {name!r} has no {EXAMPLES}: add {_ADVICE[EXAMPLES]}")
+    sources = (*_GIVEN_BY[EXAMPLES], steps.WithModel)
+    if not any(kind in recorded for kind in sources):
+        raise BeamfleetError(f"pipeline {name!r} needs {EXAMPLES}: add {_ADVICE[EXAMPLES]}")
     models = [method_name(kind) for kind in _MODELS if kind in recorded]
     if len(models) > 1:
         raise BeamfleetError(
@@ -133,12 +137,26 @@ def check_inputs(name: str, recorded: Mapping[type[Step], Step]) -> None:
             f"pipeline {name!r} has tune and with_hyperparameters: leave one out, there can be one "
             "source of hyperparameters"
         )
+    given = recorded.get(steps.WithModel)
+    if isinstance(given, steps.WithModel) and steps.Evaluate in recorded:
+        _check_evaluable(name, given)
     for kind in recorded:
         for need in _NEEDS.get(kind, ()):
             if not any(giver in recorded for giver in _GIVEN_BY[need]):
                 raise BeamfleetError(
                     f"pipeline {name!r}: {method_name(kind)}() needs {need}: add {_ADVICE[need]}"
                 )
+
+
+def _check_evaluable(name: str, given: steps.WithModel) -> None:
+    from components.saved_model.layout import find_saved_model
+
+    if not given.path or find_saved_model(given.path):
+        raise BeamfleetError(
+            f"pipeline {name!r}: evaluate() needs the label, which the preprocessing of the "
+            "pipeline that trained a SavedModel makes: evaluate it there. Entity models given "
+            "by path are evaluated here"
+        )
 
 
 def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
@@ -219,6 +237,9 @@ def check_functions(recorded: Mapping[type[Step], Step]) -> None:
     ensemble = recorded.get(steps.WithEnsemble)
     if isinstance(ensemble, steps.WithEnsemble):
         check_user_function(ensemble.ensemble_fn, ("models", "hparams"))
+    on_exit = recorded.get(steps.OnExit)
+    if isinstance(on_exit, steps.OnExit):
+        check_user_function(on_exit.function, ("outcome",))
     read, bulk = recorded.get(steps.ReadExamples), recorded.get(steps.BulkInfer)
     for clean in (
         read.config.clean if isinstance(read, steps.ReadExamples) else "",
@@ -289,8 +310,11 @@ def _paths(recorded: Mapping[type[Step], Step]) -> Iterator[str]:
     if isinstance(schema, steps.WithSchema):
         yield schema.path
     tuned = recorded.get(steps.WithHyperparameters)
-    if isinstance(tuned, steps.WithHyperparameters):
+    if isinstance(tuned, steps.WithHyperparameters) and tuned.path:
         yield tuned.path
+    model = recorded.get(steps.WithModel)
+    if isinstance(model, steps.WithModel) and model.path:
+        yield model.path
 
 
 def payload(recorded: Mapping[type[Step], Step]) -> str:

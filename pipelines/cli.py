@@ -270,10 +270,17 @@ def _init(commands: Commands) -> None:
     parser = _add(
         commands,
         "init",
-        "make a small project of your own",
+        "make a small project of your own, of your own rows if you name them",
         "shop && beamfleet run shop",
+        "flowers --data iris.csv --label species && beamfleet run flowers",
+        "prices --data diamonds.csv --label price --entity cut && beamfleet run prices",
     )
     parser.add_argument("directory", help="new or empty folder")
+    parser.add_argument("--data", metavar="CSV", help="rows to learn from, with a header")
+    parser.add_argument("--label", metavar="COLUMN", help="of --data: what is predicted")
+    parser.add_argument(
+        "--entity", metavar="COLUMN", help="of --data: one model for each value (one for all rows)"
+    )
 
 
 def _models(parser: argparse.ArgumentParser) -> None:

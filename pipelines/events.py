@@ -8,6 +8,8 @@ DONE = "done"
 CACHED = "cached"
 FAILED = "failed"
 SKIPPED = "skipped"
+CONDITION = "its condition does not hold"
+"""Why a node was skipped that left nothing in ML Metadata."""
 
 
 @dataclass(frozen=True)

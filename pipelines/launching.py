@@ -13,7 +13,7 @@ from tfx.utils import dependency_utils
 
 from components.errors import BeamfleetError
 from components.user_function import own_fingerprint
-from pipelines.events import CACHED, DONE, FAILED, SKIPPED, STARTED, NodeEvent, Observer
+from pipelines.events import CACHED, CONDITION, DONE, FAILED, SKIPPED, STARTED, NodeEvent, Observer
 from pipelines.recording import Recording
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
@@ -25,6 +25,10 @@ _OUR_ERROR = re.compile(
     r"(?: \[while running .*|\n\n(?:During|The above)|\nTraceback|\Z)",
     re.MULTILINE | re.DOTALL,
 )
+
+
+_MISSING_INPUT = re.compile(r"inputs\[(\w+)\] has min_count = 1 but only got 0")
+_CONDITION = re.compile(r"Failed to resolve placeholder expression: .*custom_property\(\"(\w+)\"")
 
 
 class NodeFailedError(BeamfleetError):
@@ -70,6 +74,7 @@ class _ObservedLauncher(launcher.Launcher):
         prepared = super()._prepare_execution()
         if not prepared.is_execution_needed:
             self._state = CACHED if prepared.execution_metadata else SKIPPED
+            self._skipped = "" if prepared.execution_metadata else CONDITION
         self._recording.prepared(self._pipeline_node, self._driver, prepared)
         return prepared
 
@@ -83,8 +88,17 @@ class _ObservedLauncher(launcher.Launcher):
         # well: the nodes behind would run.
         output = keywords.get("executor_output")
         if output is not None and output.execution_result.result_message:
-            self._gave_up = output.execution_result.result_message.strip().splitlines()[-1]
+            self._gave_up = _why(output.execution_result.result_message)
         super()._publish_failed_execution(*arguments, **keywords)
+
+
+def _why(message: str) -> str:
+    """Says in our words why TFX could not find a node's inputs, in its own what we do not know."""
+    if missing := _MISSING_INPUT.search(message):
+        return f"there is no {missing[1]!r} yet that it reads"
+    if asked := _CONDITION.search(message):
+        return f"its condition asks for {asked[1]!r}: no such property, or one of another type"
+    return message.strip().splitlines()[-1]
 
 
 def _skipped(output: Any) -> str:
@@ -95,21 +109,20 @@ def _skipped(output: Any) -> str:
 
 
 @contextmanager
-def observed(observer: Observer) -> Iterator[Recording]:
-    """Has every launcher that TFX's orchestrators make tell this observer; yields what it records.
+def observed(observer: Observer, recording: Recording) -> Iterator[None]:
+    """Has every launcher that TFX's orchestrators make tell this observer, and be recorded.
 
     Meanwhile the cache key of a node has the code of all components in it, of which TFX's own knows
     the class name only: what another release made is not taken for what this one would make.
     """
     original, key = launcher.Launcher, cache_utils.get_cache_context
-    recording = Recording()
     launcher.Launcher = functools.partial(_ObservedLauncher, observer=observer, recording=recording)
     cache_utils.get_cache_context = functools.partial(
         _cache_context, key, own_fingerprint(), recording
     )
     try:
         with tfx_stays_here():
-            yield recording
+            yield
     finally:
         launcher.Launcher, cache_utils.get_cache_context = original, key
 

@@ -11,7 +11,7 @@ from components.errors import BeamfleetError
 from pipelines.lock import is_held
 
 DATABASE = "metadata.db"
-_ERROR, _STATE, _SECONDS = "error", "state", "seconds"
+_ERROR, _STATE, _SECONDS, _LEFT_OUT = "error", "state", "seconds", "left_out"
 _STATES = {"COMPLETE": "done", "CACHED": "cached", "FAILED": "failed", "CANCELED": "stopped"}
 
 
@@ -60,6 +60,8 @@ class Run:
     """In the order in which they started."""
     took: float | None = None
     """Seconds with all around the nodes; None: its process was killed and could not say."""
+    left_out: tuple[str, ...] = ()
+    """Nodes whose condition did not hold."""
 
     @property
     def started(self) -> float:
@@ -152,6 +154,14 @@ def timed(root: Path, run_id: str) -> Iterator[None]:
             _note_seconds(root, run_id, time.monotonic() - started)
 
 
+def note_left_out(root: Path, run_id: str, nodes: Sequence[str]) -> None:
+    """Keeps which nodes did not run because of their conditions: they left nothing themselves."""
+    with opened(root) as store:
+        context = store.get_context_by_type_and_name("pipeline_run", run_id)
+        context.custom_properties[_LEFT_OUT].string_value = " ".join(nodes)
+        store.put_contexts([context])
+
+
 def _note_seconds(root: Path, run_id: str, seconds: float) -> None:
     with opened(root) as store:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
@@ -207,7 +217,9 @@ def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
     state = _noted(context, _STATE) or unfinished
     known = context.custom_properties
     took = known[_SECONDS].double_value if _SECONDS in known else None
-    return Run(context.name, pipelines[0] if pipelines else "", str(root), state, ordered, took)
+    left_out = tuple(_noted(context, _LEFT_OUT).split())
+    name = pipelines[0] if pipelines else ""
+    return Run(context.name, name, str(root), state, ordered, took, left_out)
 
 
 def _node(store: Any, execution: Any, outputs: tuple[Artifact, ...], unfinished: str) -> Node:

@@ -30,6 +30,7 @@ from pipelines.builder.delivery import DeliverySteps
 from pipelines.builder.examples import ExamplesSteps
 from pipelines.builder.models import ModelSteps
 from pipelines.columns import check_columns
+from pipelines.conditions import check_conditions
 from pipelines.sources import PathLike, from_csv, from_parquet, from_tfrecord
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Pipeline(ExamplesSteps, ModelSteps, CaptionSteps, DeliverySteps):
         check_columns(self.name, self._steps)
         checks.check_metrics(self._steps)
         checks.check_functions(self._steps)
+        check_conditions(self.name, self._steps, self._conditions)
         checks.payload(self._steps)
 
     def build(self) -> "TfxPipeline":
@@ -94,4 +96,4 @@ class Pipeline(ExamplesSteps, ModelSteps, CaptionSteps, DeliverySteps):
         self.check()
         from pipelines import nodes  # imports TFX, 15 CPU seconds
 
-        return nodes.build(self.name, self.root, self._steps, self.beam_args)
+        return nodes.build(self.name, self.root, self._steps, self.beam_args, self._conditions)

@@ -95,9 +95,8 @@ def _surroundings() -> Iterator[str]:
 
 
 def _told(pipeline: Pipeline) -> Iterator[str]:
-    yield repr((pipeline.name, str(pipeline.root), pipeline.beam_args))
-    for step in pipeline.recorded.values():
-        yield from _of(type(step).__name__, step)
+    for name, value in vars(pipeline).items():
+        yield from _of(name, value)
 
 
 def _of(name: str, value: Any) -> Iterator[str]:
@@ -114,7 +113,9 @@ def _of(name: str, value: Any) -> Iterator[str]:
         yield f"{name}: {type(value).__name__} of {len(value)}"
         for number, item in enumerate(value):
             yield from _of(f"{name}[{number}]", item)
-    elif isinstance(value, str | int | float | None) and type(value) in _PLAIN:
+    elif isinstance(value, Path):
+        yield f"{name} = {str(value)!r}"
+    elif type(value) in _PLAIN:
         yield f"{name} = {value!r}{_outside(name, value)}"
     else:
         raise _UnknownError(name)

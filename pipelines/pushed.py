@@ -13,14 +13,22 @@ def pushed_directory(models: str) -> str:
     """
     if "://" in models:
         return models
-    folder = Path(models)
-    for candidate in (folder, folder / "pushed", Path("runs", models, "pushed")):
+    for candidate in _candidates(models):
         if (candidate / "CURRENT").is_file():
             return str(candidate)
     raise BeamfleetError(
         f"no models were pushed to {models}: expected a pushed directory (with a file CURRENT), "
         "or the root of runs that pushed there"
     )
+
+
+def is_pushed_directory(models: str) -> bool:
+    """Whether `pushed_directory` finds one."""
+    return any((candidate / "CURRENT").is_file() for candidate in _candidates(models))
+
+
+def _candidates(models: str) -> tuple[Path, ...]:
+    return Path(models), Path(models, "pushed"), Path("runs", models, "pushed")
 
 
 def version_path(directory: str, version: int | None) -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from components.errors import BeamfleetError
 from components.imports import heavy_imports
 from pipelines import plan, unchanged
-from pipelines.events import Observer
+from pipelines.events import CONDITION, SKIPPED, NodeEvent, Observer
 from pipelines.pipeline import Pipeline
-from pipelines.plan import NodePlan
 from pipelines.progress import Progress
+from pipelines.recording import Recording
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline as TfxPipeline
@@ -36,8 +36,29 @@ def new_run_id(root: Path) -> str:
     raise BeamfleetError(f"{logs} has a thousand runs of {stem}")
 
 
-def run_or_reuse(pipeline: Pipeline, run_id: str, orchestrator: str, progress: Progress) -> None:
-    """Runs a pipeline; one of which every node would come from the cache without TFX.
+class _Tally:
+    """Passes on what happens, and remembers the nodes that conditions kept from running."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.left_out: list[str] = []
+
+    def nodes(self, names: list[str]) -> None:
+        self._observer.nodes(names)
+
+    def on(self, event: NodeEvent) -> None:
+        if event.state == SKIPPED and event.reason == CONDITION:
+            self.left_out.append(event.node)
+        self._observer.on(event)
+
+
+def run_or_reuse(
+    pipeline: Pipeline, run_id: str, orchestrator: str, progress: Progress
+) -> tuple[str, ...]:
+    """Runs a pipeline; without TFX where every node would come from the cache.
+
+    Returns:
+      The nodes whose conditions did not hold: ML Metadata knows nothing of them.
 
     Raises:
       BeamfleetError: the pipeline cannot run, or a node failed.
@@ -46,18 +67,25 @@ def run_or_reuse(pipeline: Pipeline, run_id: str, orchestrator: str, progress: P
     digest = plan.digest_of(pipeline)
     if found := unchanged.find(pipeline.root, digest):
         unchanged.register(pipeline.root, run_id, found, progress)
-        return
+        return ()
     progress.stage("Loading TFX and TensorFlow")
     with heavy_imports():
         built = pipeline.build()
-    nodes = run(built, run_id, orchestrator, progress)
+    recording = Recording()
+    left_out = run(built, run_id, orchestrator, progress, recording)
     if digest and digest == plan.digest_of(pipeline):  # nothing was edited meanwhile
-        plan.save(pipeline.root, digest, nodes)
+        names = [component.id for component in built.components]
+        plan.save(pipeline.root, digest, recording.plan(names))
+    return left_out
 
 
 def run(
-    pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Observer
-) -> tuple[NodePlan, ...]:
+    pipeline: "TfxPipeline",
+    run_id: str,
+    orchestrator: str,
+    observer: Observer,
+    recording: Recording | None = None,
+) -> tuple[str, ...]:
     """Runs every node in dependency order, one after the other.
 
     Args:
@@ -65,21 +93,21 @@ def run(
       run_id: Name of the run, in ML Metadata as well.
       orchestrator: "beam" or "local": both are TFX's.
       observer: Gets the events.
+      recording: Gets what decides the cache.
 
     Returns:
-      What decides the cache of the nodes; () where only TFX can tell.
+      The nodes whose conditions did not hold: ML Metadata knows nothing of them.
 
     Raises:
       NodeFailedError: a node failed; those behind it did not run.
     """
     from pipelines.launching import NodeFailedError, observed
 
-    names = [component.id for component in pipeline.components]
-    observer.nodes(names)
+    tally = _Tally(observer)
+    tally.nodes([component.id for component in pipeline.components])
     try:
-        with observed(observer) as recording, _beam_arguments("--runner=FnApiRunner"):
+        with observed(tally, recording or Recording()), _beam_arguments("--runner=FnApiRunner"):
             _orchestrator(orchestrator, run_id).run(pipeline)
-        return recording.plan(names)
     except NodeFailedError:
         raise
     except Exception as error:
@@ -90,6 +118,7 @@ def run(
                 raise link from error
             link = link.__cause__ or link.__context__
         raise
+    return tuple(tally.left_out)
 
 
 def _orchestrator(name: str, run_id: str) -> Any:

@@ -107,7 +107,15 @@ class WithHyperparameters:
     """`with_hyperparameters`."""
 
     path: str
-    """Folder of a HyperParameters artifact."""
+    """Folder of a HyperParameters artifact; empty: the latest one."""
+
+
+@dataclass(frozen=True)
+class WithModel:
+    """`with_model`."""
+
+    path: str
+    """Folder of models; empty: the latest blessed ones."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +217,14 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class OnExit:
+    """`on_exit`."""
+
+    function: str
+    """Dotted path of `exit_fn(outcome: RunOutcome)`."""
+
+
+@dataclass(frozen=True)
 class Cache:
     """`cache`."""
 
@@ -225,6 +241,8 @@ Step = (
     | Preprocess
     | Tune
     | WithHyperparameters
+    | WithModel
+    | OnExit
     | Train
     | Evaluate
     | WithEnsemble

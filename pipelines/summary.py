@@ -58,6 +58,8 @@ class Summary:
     beside rows_in that could not be read."""
     cached: tuple[str, ...] = ()
     """Nodes whose outputs came from the cache."""
+    left_out: tuple[str, ...] = ()
+    """Nodes whose condition did not hold."""
     paths: Mapping[str, str] = field(default_factory=dict)
     """Where things lie."""
 
@@ -108,6 +110,7 @@ def summarise(run: Run) -> Summary:
             get("BulkInferrer", "inference_result"), get("UnlabelledExampleGen", "examples")
         ),
         cached=tuple(node.name for node in run.nodes if node.state == "cached"),
+        left_out=run.left_out,
         paths=_paths(run, artifacts),
     )
 

@@ -9,6 +9,7 @@ from components.words import counted
 from pipelines.caption_view import caption_lines, show_captions
 from pipelines.entities import serves_own
 from pipelines.entity_view import VERDICTS, entity_lines, show_entities
+from pipelines.events import CONDITION
 from pipelines.render import STATE_STYLES, duration, escaped, figure, number, plain_table
 from pipelines.summary import Section, Summary
 
@@ -53,6 +54,8 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     style = STATE_STYLES[summary.state]
     cached = f", {counted(len(summary.cached), 'node')} from the cache" if summary.cached else ""
     yield "run", f"{summary.run} [{style}]{summary.state}[/] in {duration(summary.seconds)}{cached}"
+    if summary.left_out:
+        yield "left out", f"[yellow]{', '.join(summary.left_out)}: {CONDITION}[/]"
     if summary.examples:
         yield "rows", _rows(summary.examples)
         for note in summary.examples.get("notes", ()):

@@ -25,7 +25,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         [result] = output_dict["inference_result"]
         model = _model(input_dict, exec_properties)
         if model is None:
-            reason = f"nothing was pushed to {exec_properties['push_destination']} yet"
+            place = exec_properties["push_destination"]
+            reason = f"nothing was pushed to {place} yet" if place else "no model was blessed yet"
             result.set_int_custom_property("rows", 0)
             result.set_string_custom_property("skipped", reason)
             write_json(f"{result.uri}/summary.json", {"rows": 0, "skipped": reason})
@@ -47,8 +48,8 @@ def _model(
     input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]
 ) -> ServedModel | None:
     if not exec_properties["push_destination"]:
-        [model] = input_dict["model"]
-        return ServedModel(model.uri)
+        models = input_dict.get("model")  # none where no run has blessed one
+        return ServedModel(models[0].uri) if models else None
     number = int(exec_properties["model_version"])
     if not number:
         return None

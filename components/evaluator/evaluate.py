@@ -116,7 +116,7 @@ def _predict(
             examples = pipeline | "ReadExamples" >> ReadExamples(task.examples)
             if task.graph_uri is not None:
                 examples = examples | "AddLabel" >> beam.ParDo(
-                    AddLabel(task.graph_uri, candidate.spec.label)
+                    AddLabel(task.graph_uri, candidate.spec.label, candidate.spec.classes)
                 )
             scores = examples | "PredictScores" >> PredictScores(passes, columns)
             _ = scores | "WriteScores" >> WriteScores(folder, columns)

@@ -1,6 +1,6 @@
 """The label of raw rows, as the model was trained on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -12,13 +12,16 @@ from components.errors import BeamfleetError
 class AddLabel(beam.DoFn):
     """Puts the label of the transform graph, if it has one, in the place of a raw column.
 
-    A preprocessing may make the label of other columns, or numbers of its words.
+    A preprocessing may make the label of other columns, or numbers of its words: where the classes
+    are words and its label is a number, this is the place of the class among them.
     """
 
-    def __init__(self, graph_uri: str, label: str) -> None:
-        """Takes the folder of a TransformGraph, and the name of the label."""
+    def __init__(
+        self, graph_uri: str, label: str, classes: Sequence[str] | Sequence[int] = ()
+    ) -> None:
+        """Takes the folder of a TransformGraph, the name of the label, and the model's classes."""
         super().__init__()
-        self._graph_uri, self._label = graph_uri, label
+        self._graph_uri, self._label, self._classes = graph_uri, label, tuple(classes)
         self._layer: Any = None
 
     def setup(self) -> None:
@@ -60,5 +63,12 @@ class AddLabel(beam.DoFn):
                 f"{batch.num_rows} rows; a label has to be one number a row"
             )
         kept = [name for name in names if name != self._label]
-        columns = [*(batch.column(names.index(name)) for name in kept), pa.array(label)]
+        columns = [*(batch.column(names.index(name)) for name in kept), self._named(label)]
         yield pa.RecordBatch.from_arrays(columns, names=[*kept, self._label])
+
+    def _named(self, label: Any) -> pa.Array:
+        """The label; of a number the class in its place, and the number itself if there is none."""
+        if not (self._classes and isinstance(self._classes[0], str) and label.dtype.kind in "iu"):
+            return pa.array(label)
+        words = dict(enumerate(map(str, self._classes)))
+        return pa.array([words.get(int(number), str(number)) for number in label])

@@ -81,7 +81,8 @@ class TrainingData:
     def inputs(self) -> dict[str, keras.KerasTensor]:
         """An input of a functional Keras model for each column but the label."""
         return {
-            name: keras.Input((), name=name, dtype=feature.dtype.name)
+            # Keras takes no slash in a name; the columns are told apart by their keys.
+            name: keras.Input((), name=name.replace("/", "_"), dtype=feature.dtype.name)
             for name, feature in self.spec.items()
             if name != self._label
         }

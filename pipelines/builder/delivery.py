@@ -94,3 +94,13 @@ class DeliverySteps(Recorder):
                 f"unknown events {unknown}; choose from {', '.join(alerts.EVENTS)}"
             )
         return self._record(steps.Alert(webhook, events))
+
+    def on_exit(self, exit_fn: str) -> Self:
+        """Calls a function when a run has ended, however it ended.
+
+        What the function raises is said and makes the command fail; the run's state stays.
+
+        Args:
+          exit_fn: Dotted path of `exit_fn(outcome: components.outcome.RunOutcome)`.
+        """
+        return self._record(steps.OnExit(exit_fn))

@@ -8,6 +8,7 @@ from components.entity_evaluator.config import EvaluationConfig
 from components.entity_trainer.config import TrainConfig
 from pipelines import checks, steps
 from pipelines.builder.recorder import Recorder, given, several
+from pipelines.pushed import is_pushed_directory, pushed_directory, version_path
 from pipelines.sources import (
     PathLike,
     made,
@@ -35,13 +36,24 @@ class ModelSteps(Recorder):
         """
         return self._record(made(steps.Tune, tuner_fn=tuner_fn, trials=trials))
 
-    def with_hyperparameters(self, path: PathLike) -> Self:
+    def with_hyperparameters(self, path: PathLike | None = None) -> Self:
         """Trains with what an earlier `tune` has found.
 
         Args:
-          path: Folder of its artifact, `<root>/artifacts/Tuner/best_hyperparameters/<number>`.
+          path: Folder of its artifact, `<root>/artifacts/Tuner/best_hyperparameters/<number>`;
+            default: the latest that a run of this pipeline has found; before the first, `train`
+            goes by its own hparams.
         """
-        return self._record(steps.WithHyperparameters(str(Path(path).absolute())))
+        return self._record(steps.WithHyperparameters(_absolute(path)))
+
+    def with_model(self, path: PathLike | None = None) -> Self:
+        """Takes models that are there instead of training: to validate, push or infer with them.
+
+        Args:
+          path: Folder of models, or a pushed directory, of which the current version is taken;
+            default: the latest that a run of this pipeline has blessed.
+        """
+        return self._record(steps.WithModel(_version_at(path)))
 
     def train(
         self,
@@ -131,3 +143,15 @@ class ModelSteps(Recorder):
         )
         EvaluationConfig.from_dict(options)  # refuses nonsense
         return self._record(steps.Evaluate(options))
+
+
+def _absolute(path: PathLike | None) -> str:
+    return "" if path is None else str(Path(path).absolute())
+
+
+def _version_at(path: PathLike | None) -> str:
+    """The folder of models; of a pushed directory that of its current version."""
+    folder = _absolute(path)
+    if folder and is_pushed_directory(folder):
+        return version_path(pushed_directory(folder), None)
+    return folder

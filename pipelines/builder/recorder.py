@@ -1,12 +1,13 @@
 """What every step of the builder needs: it is recorded once, and can be asked for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from components.errors import BeamfleetError
 from pipelines import steps
+from pipelines.conditions import parse
 from pipelines.sources import PathLike
 from pipelines.steps import Step, method_name
 
@@ -25,11 +26,25 @@ class Recorder:
         self.name = name
         self.root = Path(root if root is not None else Path("runs", name)).absolute()
         self._steps: dict[type[Step], Step] = {}
+        self._conditions: dict[type[Step], str] = {}
 
-    @property
-    def recorded(self) -> Mapping[type[Step], Step]:
-        """All steps, in the order of their calls."""
-        return self._steps
+    def when(self, condition: str) -> Self:
+        """Runs the step before it only if a condition holds, and what reads its models likewise.
+
+        Args:
+          condition: Custom properties of what earlier nodes published, compared with values:
+            "examples.rows_train >= 1000 and anomalies.anomalies == 0".
+        """
+        if not self._steps:
+            raise BeamfleetError("when() stands behind the step that it is about")
+        kind = list(self._steps)[-1]
+        if kind in self._conditions:
+            raise BeamfleetError(
+                f"{method_name(kind)}() has a condition already: join both by 'and'"
+            )
+        parse(condition)  # refuses nonsense
+        self._conditions[kind] = condition
+        return self
 
     def step(self, kind: type[_Step]) -> _Step | None:
         """What was recorded of a kind; None: nothing."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 from components.errors import BeamfleetError
 from pipelines import alerts, metadata, runner, steps
@@ -72,12 +72,33 @@ def _run(pipeline: Pipeline, arguments: argparse.Namespace, interruption: _Inter
         with output_to(log) as terminal, metadata.timed(pipeline.root, run_id):
             _execute(pipeline, run_id, arguments, terminal, interruption)
     except KeyboardInterrupt:
-        _stop(pipeline.root, log, interruption.number)
+        _tidy_up(pipeline.root, log)
+        _call_on_exit(pipeline, run_id, "stopped")
+        os._exit(128 + interruption.number)  # threads of Beam and gRPC would keep Python alive
     except BeamfleetError as error:
         _alert(pipeline, run_id, {"run_failed": str(error)})
+        _call_on_exit(pipeline, run_id, "failed", str(error))
         raise BeamfleetError(f"{error}\nlog: {log}") from error
     metadata.close_runs(pipeline.root, "done")
-    return _report(pipeline, run_id, arguments)
+    status = _report(pipeline, run_id, arguments)
+    return status if _call_on_exit(pipeline, run_id, "done") else 1
+
+
+def _call_on_exit(pipeline: Pipeline, run_id: str, state: str, error: str = "") -> bool:
+    """Calls the function of `on_exit`, if there is one; whether that went well."""
+    asked = pipeline.step(steps.OnExit)
+    if asked is None:
+        return True
+    from components.outcome import RunOutcome
+    from components.user_function import described, load_function
+
+    try:
+        outcome = RunOutcome(pipeline.name, run_id, str(pipeline.root), state, error)
+        load_function(asked.function)(outcome)
+    except Exception as failure:
+        print(f"beamfleet: {asked.function} failed: {described(failure)}", file=sys.stderr)
+        return False
+    return True
 
 
 def _alert(pipeline: Pipeline, run_id: str, events: Mapping[str, str]) -> None:
@@ -91,8 +112,8 @@ def _alert(pipeline: Pipeline, run_id: str, events: Mapping[str, str]) -> None:
         print(f"beamfleet: no alert was sent: {failure}", file=sys.stderr)
 
 
-def _stop(root: Path, log: Path, number: int) -> NoReturn:
-    """Tidies up after a signal and ends the process."""
+def _tidy_up(root: Path, log: Path) -> None:
+    """Leaves nothing half-done after a signal."""
     for again in _SIGNALS:
         signal.signal(again, signal.SIG_IGN)  # a second Ctrl-C must not stop the tidying
     _stop_children()
@@ -102,7 +123,6 @@ def _stop(root: Path, log: Path, number: int) -> NoReturn:
         file=sys.stderr,
         flush=True,
     )
-    os._exit(128 + number)  # threads of Beam and gRPC would keep the interpreter alive
 
 
 def _execute(
@@ -115,7 +135,8 @@ def _execute(
     title = f"{pipeline.name} {run_id}"
     with progress_on(terminal, title, silent=arguments.json) as progress, noted(progress):
         try:
-            runner.run_or_reuse(pipeline, run_id, arguments.orchestrator, progress)
+            if left_out := runner.run_or_reuse(pipeline, run_id, arguments.orchestrator, progress):
+                metadata.note_left_out(pipeline.root, run_id, left_out)
         except Exception as error:
             if interruption.number:
                 raise KeyboardInterrupt from error

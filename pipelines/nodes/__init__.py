@@ -1,24 +1,38 @@
 """Makes TFX nodes from recorded steps. Imports TFX: only `Pipeline.build` imports this package."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tfx.dsl.experimental.conditionals.conditional import Cond
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline as TfxPipeline
 
 from pipelines import steps
+from pipelines.conditions import in_force
 from pipelines.metadata import DATABASE
 from pipelines.nodes import captions, delivery, examples, models
 from pipelines.nodes.graph import Graph, Steps
 from pipelines.steps import Step
 
 
-def build(name: str, root: Path, recorded: Steps, beam_args: Sequence[str]) -> TfxPipeline:
+def build(
+    name: str,
+    root: Path,
+    recorded: Steps,
+    beam_args: Sequence[str],
+    conditions: Mapping[type[Step], str],
+) -> TfxPipeline:
     """Makes the pipeline; `checks` has seen to it that every step finds what it needs."""
     graph = Graph(recorded)
     for kind, add in _ADD.items():
-        if kind in recorded:
+        if kind not in recorded:
+            continue
+        with ExitStack() as stack:
+            for comparison in in_force(kind, conditions, recorded):
+                for predicate in graph.predicates(comparison):
+                    stack.enter_context(Cond(predicate))
             add(graph, recorded[kind])
     return TfxPipeline(
         pipeline_name=name,
@@ -32,6 +46,7 @@ def build(name: str, root: Path, recorded: Steps, beam_args: Sequence[str]) -> T
 
 # In the order of the data: what a step reads stands above it.
 _ADD: Mapping[type[Step], Callable[[Graph, Any], None]] = {
+    steps.WithModel: models.with_model,
     steps.WithSchema: examples.with_schema,
     steps.ReadExamples: examples.read_examples,
     steps.ReadImages: examples.read_images,

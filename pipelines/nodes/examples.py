@@ -77,7 +77,7 @@ def validate_examples(graph: Graph, step: steps.ValidateExamples) -> None:
         previous_statistics=previous,
         serving_statistics=_serving_statistics(graph) if step.skew else None,
     )
-    graph.add(node, "ExampleValidator")
+    graph.add(node, "ExampleValidator", anomalies="anomalies")
     graph.gate = node
 
 
@@ -113,7 +113,7 @@ def unlabelled(graph: Graph) -> Any:
     if "unlabelled" not in graph.channels:
         # The schema of the training rows: what they had as a number is no word here.
         node = ExampleGen(
-            IngestConfig(step.source, UNLABELLED, clean=step.clean), graph.channels["schema"]
+            IngestConfig(step.source, UNLABELLED, clean=step.clean), graph.channels.get("schema")
         )
         graph.add(node, "UnlabelledExampleGen", unlabelled="examples")
     return graph.channels["unlabelled"]

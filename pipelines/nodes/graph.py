@@ -1,10 +1,12 @@
 """The graph of nodes while it is made."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines import steps
+from pipelines.conditions import Comparison
 from pipelines.steps import Step
 
 Steps = Mapping[type[Step], Step]
@@ -27,6 +29,17 @@ class Graph:
         """Keeps a node; `outputs` says which of its outputs goes under which of our names."""
         self.nodes.append(node.with_id(node_id))
         self.channels.update({ours: node.outputs[theirs] for ours, theirs in outputs.items()})
+
+    def predicates(self, comparison: Comparison) -> tuple[Any, Any]:
+        """TFX's predicates on what an earlier node has published.
+
+        A property that is not there would be unequal to everything, without a word. The first one
+        holds for every number, or text, and for nothing else: TFX cannot even compare it then.
+        """
+        published = self.channels[comparison.output].future()[0]
+        found = published.custom_property(comparison.property)
+        least = "" if isinstance(comparison.value, str) else -sys.float_info.max
+        return found >= least, comparison.compare(found, comparison.value)
 
     @property
     def push_directory(self) -> str:

@@ -67,10 +67,33 @@ def tune(graph: Graph, step: steps.Tune) -> None:
 
 def with_hyperparameters(graph: Graph, step: steps.WithHyperparameters) -> None:
     from tfx.dsl.components.common.importer import Importer
+    from tfx.dsl.components.common.resolver import Resolver
+    from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestArtifactStrategy
+    from tfx.types.channel import Channel
     from tfx.types.standard_artifacts import HyperParameters
 
-    node = Importer(source_uri=step.path, artifact_type=HyperParameters)
-    graph.add(node, "HyperparametersImporter", hyperparameters="result")
+    if step.path:
+        node = Importer(source_uri=step.path, artifact_type=HyperParameters)
+        graph.add(node, "HyperparametersImporter", hyperparameters="result")
+        return
+    node = Resolver(LatestArtifactStrategy, hyperparameters=Channel(type=HyperParameters))
+    graph.add(node, "LatestHyperparameters", hyperparameters="hyperparameters")
+
+
+def with_model(graph: Graph, step: steps.WithModel) -> None:
+    from tfx.dsl.components.common.importer import Importer
+    from tfx.dsl.components.common.resolver import Resolver
+    from tfx.types.channel import Channel
+    from tfx.types.standard_artifacts import Model, ModelBlessing
+
+    from components.model_resolver.strategy import LatestBlessedModel
+
+    if step.path:
+        node = Importer(source_uri=step.path, artifact_type=Model)
+        graph.add(node, "ModelImporter", model="result")
+        return
+    channels = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
+    graph.add(Resolver(LatestBlessedModel, **channels), "LatestBlessedModel", model="model")
 
 
 def train(graph: Graph, step: steps.Train) -> None:

@@ -19,11 +19,21 @@ def pipeline(root=None):
     return (
         Pipeline("small", root=root).from_csv(here / "rows.csv").generate_statistics()
         .with_schema(here / "schema.pbtxt").validate_examples("stop").alert(f"file:{here}/chat")
+        .on_exit("user_code.small.exit_fn")
     )
+"""
+EXIT = """
+from dataclasses import asdict
+import json
+from pathlib import Path
+
+def exit_fn(outcome):
+    Path(outcome.root, "ended.json").write_text(json.dumps(asdict(outcome)))
+    raise ValueError("no more room")
 """
 
 
-def test_a_failed_run_is_told_and_its_secret_kept(tmp_path: Path) -> None:
+def test_a_failed_run_is_told_its_secret_kept_and_the_exit_function_called(tmp_path: Path) -> None:
     told: list[str] = []
 
     class Chat(BaseHTTPRequestHandler):
@@ -40,6 +50,8 @@ def test_a_failed_run_is_told_and_its_secret_kept(tmp_path: Path) -> None:
     secret = "verysecret123"
     (tmp_path / "chat").write_text(f"http://127.0.0.1:{server.server_port}/{secret}")
     (tmp_path / "pipeline.py").write_text(PIPELINE)
+    (tmp_path / "user_code").mkdir()
+    (tmp_path / "user_code" / "small.py").write_text(EXIT)
     (tmp_path / "rows.csv").write_text("fare\n" + "".join(f"{n}\n" for n in range(50)))
     needed = 'feature { name: "tips" type: FLOAT presence { min_fraction: 1.0 min_count: 1 } }'
     (tmp_path / "schema.pbtxt").write_text(needed)
@@ -50,5 +62,9 @@ def test_a_failed_run_is_told_and_its_secret_kept(tmp_path: Path) -> None:
     assert text.startswith("*small* run ") and "run failed: ExampleValidator: " in text
     assert "column 'tips'" in text and "beamfleet show" in text
     assert secret not in said
+    ended = json.loads((tmp_path / "root" / "ended.json").read_text())
+    assert (ended["pipeline"], ended["state"]) == ("small", "failed")
+    assert "column 'tips'" in ended["error"]
+    assert "user_code.small.exit_fn failed: " in said and "no more room" in said
     kept = [p for p in (tmp_path / "root").rglob("*") if p.is_file()]
     assert kept and not [p for p in kept if secret.encode() in p.read_bytes()]

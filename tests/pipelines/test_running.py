@@ -9,9 +9,12 @@ import pytest
 from rich.console import Console
 
 from components.errors import BeamfleetError
+from components.outcome import RunOutcome
 from pipelines import cli, metadata
+from pipelines.commands.run import _call_on_exit
 from pipelines.events import CACHED, DONE, FAILED, SKIPPED, STARTED, NodeEvent
 from pipelines.lock import only_run_on
+from pipelines.pipeline import Pipeline
 from pipelines.progress import LiveProgress, PlainProgress
 from pipelines.render import console, plain_table
 from pipelines.runner import new_run_id
@@ -243,3 +246,16 @@ def test_roots_are_found_in_a_folder_or_as_one(tmp_path):
         (tmp_path / name / metadata.DATABASE).touch()
     assert metadata.find_roots(tmp_path) == [tmp_path / "a", tmp_path / "b"]
     assert metadata.find_roots(tmp_path / "a") == [tmp_path / "a"]
+
+
+def test_what_the_exit_function_raises_fails_the_command(tmp_path, capsys):
+    pipeline = Pipeline("small", root=tmp_path)
+    assert _call_on_exit(pipeline, "1", "done")
+    pipeline.on_exit("tests.pipelines.test_running.exit_fn")
+    assert _call_on_exit(pipeline, "1", "done")
+    assert not _call_on_exit(pipeline, "1", "failed", "no rows")
+    assert capsys.readouterr().err.startswith("beamfleet: tests.pipelines.test_running.exit_fn fai")
+
+
+def exit_fn(outcome):
+    assert outcome == RunOutcome("small", "1", outcome.root, "done")
