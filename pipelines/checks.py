@@ -209,7 +209,9 @@ def check_paths(name: str, recorded: Mapping[type[Step], Step]) -> None:
     for path in _paths(recorded):
         if not _is_there(path):
             problem = "nothing matches" if glob.has_magic(path) else "there is no file or folder"
-            raise BeamfleetError(f"pipeline {name!r}: {problem} {path}")
+            start = "; `beamfleet schema init` makes it of an earlier run's schema"
+            hint = start if recorded.get(steps.WithSchema) == steps.WithSchema(path) else ""
+            raise BeamfleetError(f"pipeline {name!r}: {problem} {path}{hint}")
     ensemble = recorded.get(steps.WithEnsemble)
     if isinstance(ensemble, steps.WithEnsemble):
         for place in ensemble.models.values():

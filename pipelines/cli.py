@@ -54,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_run, _watch, _list, _runs, _show, _predict, _serve, _rollback, _export, _init):
+    for add in (
+        _run, _watch, _list, _runs, _show, _schema, _predict, _serve, _rollback, _export, _init,
+    ):  # fmt: skip
         add(commands)
     return parser
 
@@ -281,6 +283,48 @@ def _init(commands: Commands) -> None:
     parser.add_argument(
         "--entity", metavar="COLUMN", help="of --data: one model for each value (one for all rows)"
     )
+
+
+def _schema(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "schema",
+        "review what columns the rows have: start a schema, see and accept changes",
+        "show",
+        "init schema.pbtxt --root runs/taxi",
+        "diff --root runs/taxi",
+        "accept --root runs/taxi --column payment_type --why 'drivers take Mobile now'",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for action, text in (
+        ("show", "print the schema that a run used, as a text proto"),
+        ("init", "write the schema of a run to a file that people keep, for .with_schema(FILE)"),
+        ("diff", "show what a run proposes to change of the reviewed schema"),
+        ("accept", "take what a run proposes over into the reviewed file; keeps who and why"),
+    ):
+        epilog = "example:\n  beamfleet schema " + _SCHEMA_EXAMPLES[action]
+        one = actions.add_parser(
+            action, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog
+        )
+        if action == "init":
+            one.add_argument("file", metavar="FILE", help="new file, such as schema.pbtxt")
+        one.add_argument("run", nargs="?", default="latest", help="name of a run (latest)")
+        if action == "accept":
+            text = "take over this column only, repeatable (all that are proposed)"
+            one.add_argument("--column", action="append", metavar="NAME", help=text)
+        if action in ("init", "accept"):
+            one.add_argument("--by", metavar="WHO", help="who reviewed it (the user's name)")
+            one.add_argument("--why", default="", metavar="WHY", help="a reason to keep")
+        _root(one)
+        _json(one)
+
+
+_SCHEMA_EXAMPLES = {
+    "show": "show --root runs/taxi",
+    "init": "init schema.pbtxt --root runs/taxi",
+    "diff": "diff 20250131-120000 --root runs/taxi",
+    "accept": "accept --root runs/taxi --column payment_type --why 'drivers take Mobile now'",
+}
 
 
 def _models(parser: argparse.ArgumentParser) -> None:

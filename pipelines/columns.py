@@ -9,6 +9,7 @@ from pathlib import Path
 
 from components.errors import BeamfleetError
 from components.example_gen.source import CsvSource, HashSplit, Source, TimeSplit
+from components.example_validator.expressions import check_columns as check_expressions
 from pipelines import steps
 from pipelines.steps import Step
 
@@ -30,6 +31,7 @@ def check_columns(name: str, recorded: Steps) -> None:
     read, bulk = recorded.get(steps.ReadExamples), recorded.get(steps.BulkInfer)
     if isinstance(read, steps.ReadExamples) and not read.config.clean:
         _check(name, read.config.source, _named(recorded, read))
+        _check_expressions(name, recorded, read)
     if isinstance(bulk, steps.BulkInfer) and not bulk.clean:
         output = [("output column", c) for c in bulk.options.get("output_columns", ())]
         _check(name, bulk.source, [*_entity(recorded), *output])
@@ -59,6 +61,13 @@ def _check(name: str, source: Source, named: list[tuple[str, str]]) -> None:
                 f"pipeline {name!r}: {role} {column!r} is not in {where}; {hint} has "
                 f"{', '.join(columns[:_MOST_NAMED])}{', ...' * (len(columns) > _MOST_NAMED)}"
             )
+
+
+def _check_expressions(name: str, recorded: Steps, read: steps.ReadExamples) -> None:
+    validate, known = recorded.get(steps.ValidateExamples), csv_columns(read.config.source)
+    if isinstance(validate, steps.ValidateExamples) and validate.checks and known:
+        where, columns = known
+        check_expressions(validate.checks, columns, f"{where} (pipeline {name!r})")
 
 
 def _named(recorded: Steps, read: steps.ReadExamples) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from components.entity_trainer.config import TrainConfig
 from components.example_gen.source import PAYLOADS, IngestConfig, Source
+from components.example_validator.expressions import Checks
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class ValidateExamples:
     """Column -> largest distance from the span before."""
     skew: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Column -> largest distance from the rows of `bulk_infer`."""
+    checks: Checks = field(default_factory=Checks)
+    """SQL expressions that have to be true."""
 
     def __post_init__(self) -> None:
         if self.on_anomaly not in ("stop", "warn"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import BeamfleetError
+from components.example_validator.stopped import find_stopped
 from components.pusher.versions import PushedVersions
 from pipelines.entities import Entity, read_entities
 from pipelines.fairness import largest_gap
@@ -29,7 +30,8 @@ class Summary:
     """rows_in, rows_rejected, rows_gap, rows_<split>; where there are any: rejects (the file),
     rows_eval_in_train, notes on the columns' types."""
     validation: Section = field(default_factory=dict)
-    """anomalies (how many), found (in words, the first hundred), notes, path."""
+    """anomalies (how many), found (in words, the first hundred), notes, path, proposed (columns of
+    the reviewed schema that would have to change)."""
     tuning: Section = field(default_factory=dict)
     """best (hyperparameters), score (lower or higher is better, as the tuner was told), trials."""
     training: Section = field(default_factory=dict)
@@ -91,7 +93,7 @@ def summarise(run: Run) -> Summary:
         state=run.state,
         seconds=round(run.seconds, 3),
         examples=_examples(get("ExampleGen", "examples")),
-        validation=_validation(get("ExampleValidator", "anomalies")),
+        validation=_validation(get("ExampleValidator", "anomalies"), run),
         tuning=_tuning(get("Tuner", "tuner_results")),
         training=dict(manifest.get("counts", {})),
         evaluation=_evaluation(evaluation, get(evaluator, "blessing"), run.node(evaluator)),
@@ -127,9 +129,10 @@ def _examples(examples: Artifact | None) -> dict[str, Any]:
     return {**section, "rejects": str(rejects)} if rejects.exists() else section
 
 
-def _validation(anomalies: Artifact | None) -> dict[str, Any]:
+def _validation(anomalies: Artifact | None, run: Run) -> dict[str, Any]:
     if anomalies is None:
-        return {}
+        path, kept = find_stopped(Path(run.root, "artifacts", "ExampleValidator"), run.run_id)
+        return {**kept, "path": path} if path else {}
     # TFX keeps a JSON list as {"__value__": ...}, or as it is.
     found = anomalies.properties.get("found") or "[]"
     lines = json.loads(found) if isinstance(found, str) else list(found)
@@ -138,6 +141,7 @@ def _validation(anomalies: Artifact | None) -> dict[str, Any]:
         "found": lines.get("__value__", lines) if isinstance(lines, dict) else lines,
         "notes": anomalies.properties.get("notes", ""),
         "path": anomalies.uri,
+        "proposed": json.loads(anomalies.properties.get("proposed") or "[]"),
     }
 
 

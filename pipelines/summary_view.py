@@ -62,6 +62,8 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
             yield "", f"[yellow]{escaped(note)}[/]"
     if summary.validation:
         yield from _anomalies(summary.validation)
+        if summary.validation.get("proposed"):
+            yield "schema", _proposed(summary)
     if summary.tuning:
         yield "tuning", _tuned(summary.tuning)
     if summary.training:
@@ -115,6 +117,15 @@ def _anomalies(section: Section) -> Iterator[tuple[str, str]]:
         yield "", f"[yellow]{more} more[/]: tfdv.display_anomalies of {section['path']}"
     if section["notes"]:
         yield "", escaped(section["notes"])
+
+
+def _proposed(summary: Summary) -> str:
+    where = f"{summary.run} --root {shlex.quote(summary.root)}"
+    columns = ", ".join(map(escaped, summary.validation["proposed"]))
+    return (
+        f"[yellow]a change of the reviewed schema is proposed[/], of {columns}\n"
+        f"[dim]beamfleet schema diff {where}\nbeamfleet schema accept {where}[/]"
+    )
 
 
 def _train_first(item: tuple[str, Any]) -> tuple[bool, str]:

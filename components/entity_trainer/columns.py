@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.curated_schema.columns import is_used
 from components.entity_models.spec import ModelSpec
 from components.entity_trainer.config import TrainConfig
 from components.errors import BeamfleetError
@@ -32,15 +33,17 @@ class TrainingColumns:
 
     @staticmethod
     def of_schema(schema: Any, config: TrainConfig) -> "TrainingColumns":
-        """Reads the columns from a `tensorflow_metadata` Schema.
+        """Reads the columns from a `tensorflow_metadata` Schema; those out of use are left out.
 
         Raises:
-          BeamfleetError: the label or an entity column is missing, no feature is left, a feature
-            has no plain type, or the label's type does not go with the task.
+          BeamfleetError: the label or an entity column is missing or out of use, no feature is
+            left, a feature has no plain type, or the label's type does not go with the task.
         """
-        kinds = {feature.name: _SCHEMA_TYPES.get(feature.type) for feature in schema.feature}
+        used = [feature for feature in schema.feature if is_used(feature)]
+        kinds = {feature.name: _SCHEMA_TYPES.get(feature.type) for feature in used}
         missing = [name for name in (*config.entity, config.label) if name not in kinds]
         if missing:
+            _check_in_use(schema, missing)
             raise BeamfleetError(
                 f"columns {missing} (entity or label) are not in the schema; it has {list(kinds)}"
             )
@@ -89,6 +92,14 @@ class TrainingColumns:
         if kind == "double" and pc.any(pc.is_nan(column)).as_py():
             column = pc.if_else(pc.is_nan(column), None, column)
         return column
+
+
+def _check_in_use(schema: Any, missing: list[str]) -> None:
+    if out_of_use := sorted({feature.name for feature in schema.feature} & set(missing)):
+        raise BeamfleetError(
+            f"columns {out_of_use} (entity or label) are DEPRECATED in the schema: name others, or "
+            "take them into use again"
+        )
 
 
 def _check_label(config: TrainConfig, kind: str) -> None:

@@ -10,7 +10,7 @@ from tfx.utils import io_utils
 
 from components.errors import BeamfleetError
 from components.example_gen.files import InputFiles, find_files
-from components.example_gen.ingest import IngestCounts, ingest
+from components.example_gen.ingest import IngestCounts, RowsRejectedError, ingest
 from components.example_gen.schema_types import types_of_schema
 from components.example_gen.source import IngestConfig, Source
 
@@ -32,12 +32,27 @@ class Executor(base_executor.BaseExecutor):
         if not files.main:
             _record_nothing(examples)
             return
-        counts = ingest(config, files, examples.uri, _types(input_dict))
+        counts = _ingested(config, files, examples.uri, _types(input_dict))
         examples.split_names = artifact_utils.encode_split_names(list(config.splits.names))
         examples.span = files.spans[-1] if files.spans else 0
         # What tfx.components.util.examples_utils.set_payload_format does; to import it costs 8 s.
         examples.set_string_custom_property("payload_format", _PAYLOAD_FORMAT[config.payload])
         _record(counts, examples, _absent(config.source, files))
+
+
+def _ingested(
+    config: IngestConfig, files: InputFiles, uri: str, types: dict[str, str]
+) -> IngestCounts:
+    try:
+        return ingest(config, files, uri, types)
+    except RowsRejectedError as error:
+        named = sorted(name for name in types if f"column {name!r}: " in str(error))
+        if not named:
+            raise
+        raise BeamfleetError(
+            f"{error}\nThe types of {', '.join(named)} are those of the schema: if the rows are "
+            "right, change them there"
+        ) from error
 
 
 def _types(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str]:

@@ -53,6 +53,10 @@ class IngestCounts:
             self.splits[split] += table.num_rows
 
 
+class RowsRejectedError(BeamfleetError):
+    """More rows were rejected than the configuration allows."""
+
+
 def ingest(
     config: IngestConfig, files: InputFiles, uri: str, schema: Mapping[str, str] | None = None
 ) -> IngestCounts:
@@ -184,7 +188,7 @@ def _check_share(config: IngestConfig, counts: IngestCounts) -> None:
     if counts.rows_rejected <= config.max_rejected_share * counts.rows_in:
         return
     examples = "; ".join(f"{r.file} line {r.line}: {r.reason}" for r in counts.first_rejects)
-    raise BeamfleetError(
+    raise RowsRejectedError(
         f"{counts.rows_rejected} of {counts.rows_in} rows of {', '.join(config.source.paths)} were "
         f"rejected, more than max_rejected_share={config.max_rejected_share}. The first: {examples}"
     )

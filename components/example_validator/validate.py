@@ -1,6 +1,6 @@
 """Validates statistics against a schema."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,13 +72,19 @@ def with_comparators(
     return copied
 
 
-def validate_split(statistics: SplitStatistics, schema: "Schema", folder: str) -> "Anomalies":
+def validate_split(
+    statistics: SplitStatistics,
+    schema: "Schema",
+    folder: str,
+    failed: Sequence[tuple[str, str]] = (),
+) -> "Anomalies":
     """Returns the anomalies of one split and writes them where TFDV looks for them.
 
     Args:
       statistics: of the split.
       schema: what the split should look like.
       folder: `Split-<name>` of the ExampleAnomalies artifact.
+      failed: checks that do not hold, and why: these are anomalies of the data set.
     """
     import tensorflow_data_validation as tfdv
 
@@ -91,8 +97,34 @@ def validate_split(statistics: SplitStatistics, schema: "Schema", folder: str) -
         previous_statistics=loaded(statistics.previous),
         serving_statistics=loaded(statistics.serving),
     )
+    _add_checks(anomalies, failed)
     write_whole(f"{folder}/{ANOMALIES_FILE}", anomalies.SerializeToString())
     return anomalies
+
+
+def _add_checks(anomalies: "Anomalies", failed: Sequence[tuple[str, str]]) -> None:
+    from tensorflow_metadata.proto.v0.anomalies_pb2 import AnomalyInfo
+
+    for name, why in failed:
+        of_data_set = anomalies.dataset_anomaly_info
+        of_data_set.severity = AnomalyInfo.ERROR
+        of_data_set.reason.add(
+            type=AnomalyInfo.CUSTOM_VALIDATION, short_description=name, description=why
+        )
+
+
+def columns_of(paths: Sequence[str]) -> list[str]:
+    """Columns that some row has, by the statistics of every split."""
+    import tensorflow_data_validation as tfdv
+
+    found: dict[str, None] = {}
+    for path in paths:
+        for dataset in tfdv.load_stats_binary(path).datasets:
+            for feature in dataset.features:
+                kind = feature.WhichOneof("stats")
+                if kind and getattr(feature, kind).common_stats.num_non_missing:
+                    found[".".join(feature.path.step) or feature.name] = None
+    return list(found)
 
 
 def distances(anomalies: "Anomalies") -> dict[str, dict[str, float]]:

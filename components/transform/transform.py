@@ -21,6 +21,7 @@ from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tfx_bsl.tfxio import tensor_adapter, tensor_representation_util
 
+from components.curated_schema.columns import is_used, stage
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit, ReadExamples
 from components.user_function import described, load_function
@@ -59,7 +60,7 @@ def transform(
       BeamfleetError: the user's function fails, a column does not fit its type, there are no rows
         to analyze, or some were lost.
     """
-    preprocessing_fn = _named(task.preprocessing_fn)
+    preprocessing_fn = _named(task.preprocessing_fn, schema)
     config = adapter_config(schema)
     temp = f"{task.graph_uri}/.temp_path"
     with make_pipeline() as pipeline, tft_beam.Context(temp_dir=temp):
@@ -102,7 +103,8 @@ def typed(batch: pa.RecordBatch, schema: schema_pb2.Schema) -> pa.RecordBatch:
       BeamfleetError: a column of the schema is missing, or has another type.
     """
     arrays = []
-    for feature in schema.feature:
+    used = used_columns(schema)
+    for feature in used:
         if feature.name not in batch.schema.names:
             raise BeamfleetError(
                 f"the examples lack the column {feature.name!r} of the schema; they have "
@@ -116,7 +118,7 @@ def typed(batch: pa.RecordBatch, schema: schema_pb2.Schema) -> pa.RecordBatch:
                 f"column {feature.name!r} is {column.type}, which does not fit the schema's "
                 f"{schema_pb2.FeatureType.Name(feature.type)}: {error}"
             ) from None
-    return pa.RecordBatch.from_arrays(arrays, names=[feature.name for feature in schema.feature])
+    return pa.RecordBatch.from_arrays(arrays, names=[feature.name for feature in used])
 
 
 class _WriteExamples(beam.PTransform):
@@ -160,7 +162,12 @@ def _check_rows(read: int, written: int, split: str, is_analyzed: bool) -> None:
         )
 
 
-def _named(dotted_path: str) -> Callable[[Any], Any]:
+def used_columns(schema: schema_pb2.Schema) -> list[Any]:
+    """Features of the schema that are not DEPRECATED or the like."""
+    return [feature for feature in schema.feature if is_used(feature)]
+
+
+def _named(dotted_path: str, schema: schema_pb2.Schema) -> Callable[[Any], Any]:
     """The user's function; its errors say where in the user's file they came from."""
     function = load_function(dotted_path)
     file = Path(function.__code__.co_filename)
@@ -168,14 +175,25 @@ def _named(dotted_path: str) -> Callable[[Any], Any]:
     def preprocessing_fn(inputs: Mapping[str, Any]) -> Any:
         try:
             return function(inputs)
+        except KeyError as error:
+            hint = _missing(error.args[0] if error.args else "", schema)
+            raise BeamfleetError(f"{dotted_path}: {described(error, file)}{hint}") from error
         except Exception as error:
             raise BeamfleetError(f"{dotted_path}: {described(error, file)}") from error
 
     return preprocessing_fn
 
 
+def _missing(name: Any, schema: schema_pb2.Schema) -> str:
+    """Why a column is not given to the function, if the schema says why."""
+    out = [f for f in schema.feature if f.name == name and not is_used(f)]
+    return (
+        f"; column {name!r} is {stage(out[0])} in the schema: models do not get it" if out else ""
+    )
+
+
 def adapter_config(schema: schema_pb2.Schema) -> tensor_adapter.TensorAdapterConfig:
-    fields = [pa.field(f.name, pa.large_list(_TYPES[f.type])) for f in schema.feature]
+    fields = [pa.field(f.name, pa.large_list(_TYPES[f.type])) for f in used_columns(schema)]
     representations = tensor_representation_util.InferTensorRepresentationsFromMixedSchema(schema)
     return tensor_adapter.TensorAdapterConfig(pa.schema(fields), representations)
 

@@ -6,6 +6,7 @@ from typing import Any, Self, Unpack
 
 from components.errors import BeamfleetError
 from components.example_gen.source import CsvSource, ParquetSource, TFRecordSource
+from components.example_validator.expressions import Checks
 from pipelines import steps
 from pipelines.builder.recorder import Recorder
 from pipelines.sources import CsvAndIngest, PathLike, TypedAndIngest, ingest_config, made
@@ -61,6 +62,8 @@ class ExamplesSteps(Recorder):
         *,
         drift: Mapping[str, float] | None = None,
         skew: Mapping[str, float] | None = None,
+        checks: Mapping[str, str] | None = None,
+        row_checks: Mapping[str, str] | None = None,
     ) -> Self:
         """Compares the statistics with the schema; anomalies `"stop"` the run or `"warn"`.
 
@@ -70,6 +73,9 @@ class ExamplesSteps(Recorder):
             largest change of a word's share, of numbers the Jensen-Shannon divergence (0 to 1).
             The newest span is validated then, also where a window of several is read.
           skew: Column -> largest distance from the rows of `bulk_infer`.
+          checks: Name -> DuckDB expression over each split's `examples` or `statistics` that has
+            to be true: {"fares are positive": "min(fare) > 0"}. See docs/validation.md.
+          row_checks: Name -> expression that has to be true of every row: "tips <= fare".
         """
         return self._record(
             made(
@@ -77,5 +83,6 @@ class ExamplesSteps(Recorder):
                 on_anomaly=on_anomaly,
                 drift=dict(drift or {}),
                 skew=dict(skew or {}),
+                checks=made(Checks, of_split=dict(checks or {}), of_row=dict(row_checks or {})),
             )
         )

@@ -14,7 +14,7 @@ from pipelines.summary_view import show_summary
 
 def main(arguments: argparse.Namespace) -> int:
     """Prints what ML Metadata and the artifacts say of one run."""
-    run = _find(arguments.run, Path(arguments.root))
+    run = find_run(arguments.run, Path(arguments.root))
     summary = summarise(run)
     if arguments.json:
         nodes = [asdict(node) for node in run.nodes]
@@ -29,7 +29,12 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _find(name: str, base: Path) -> metadata.Run:
+def find_run(name: str, base: Path) -> metadata.Run:
+    """A run by its name, or the latest, below a root or a folder of roots.
+
+    Raises:
+      BeamfleetError: there is none.
+    """
     roots = metadata.find_roots(base)
     runs = [(run, root) for root in roots for run in metadata.read_runs(root)]
     if not runs:

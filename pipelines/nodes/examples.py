@@ -63,11 +63,11 @@ def validate_examples(graph: Graph, step: steps.ValidateExamples) -> None:
     from components.example_validator.component import ExampleValidator
 
     read = graph.steps.get(steps.ReadExamples)
-    statistics, previous = graph.channels["statistics"], None
+    examples, statistics, previous = graph.channels["examples"], graph.channels["statistics"], None
     if step.drift and isinstance(read, steps.ReadExamples):
         if read.config.source.window > 1:
-            statistics = _statistics_of(graph, read.config, "Newest", back=0)
-        previous = _statistics_of(graph, read.config, "Previous", back=1)
+            examples, statistics = _span(graph, read.config, "Newest", back=0)
+        _, previous = _span(graph, read.config, "Previous", back=1)
     node = ExampleValidator(
         statistics=statistics,
         schema=graph.channels["schema"],
@@ -76,13 +76,16 @@ def validate_examples(graph: Graph, step: steps.ValidateExamples) -> None:
         skew=step.skew,
         previous_statistics=previous,
         serving_statistics=_serving_statistics(graph) if step.skew else None,
+        checks=step.checks,
+        examples=examples,
+        reviewed=steps.WithSchema in graph.steps,
     )
     graph.add(node, "ExampleValidator", anomalies="anomalies")
     graph.gate = node
 
 
-def _statistics_of(graph: Graph, config: IngestConfig, name: str, back: int) -> Any:
-    """Reads one span of the source by itself, and gives the channel of its statistics."""
+def _span(graph: Graph, config: IngestConfig, name: str, back: int) -> tuple[Any, Any]:
+    """Reads one span of the source by itself; gives the channels of its rows and statistics."""
     from components.example_gen.component import ExampleGen
     from components.statistics_gen.component import StatisticsGen
 
@@ -92,7 +95,7 @@ def _statistics_of(graph: Graph, config: IngestConfig, name: str, back: int) -> 
     graph.add(examples, f"{name}ExampleGen")
     statistics = StatisticsGen(examples=examples.outputs["examples"], schema=schema)
     graph.add(statistics, f"{name}StatisticsGen")
-    return statistics.outputs["statistics"]
+    return examples.outputs["examples"], statistics.outputs["statistics"]
 
 
 def _serving_statistics(graph: Graph) -> Any:

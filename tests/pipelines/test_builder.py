@@ -84,6 +84,19 @@ def test_hyperparameters_have_one_source_and_a_model_to_train(rows):
         one_model(rows).tune(f"{HERE}.wrong_fn").check()
 
 
+def test_checks_name_columns_that_are_there(rows):
+    pipeline = Pipeline("shop").from_csv(rows).generate_statistics().infer_schema()
+    pipeline.validate_examples(checks={"a": "min(price) > 0"}, row_checks={"b": "sale > 0"})
+    with pytest.raises(BeamfleetError, match=r"check 'b' .*column 'sale' is not in the first row"):
+        pipeline.check()
+
+
+def test_a_reviewed_schema_that_is_missing_can_be_made(rows):
+    pipeline = Pipeline("shop").from_csv(rows).with_schema(rows.parent / "schema.pbtxt")
+    with pytest.raises(BeamfleetError, match=r"no file or folder .*; `beamfleet schema init`"):
+        pipeline.check()
+
+
 def test_drift_needs_spans_and_skew_rows_to_predict(rows):
     pipeline = Pipeline("shop").from_csv(rows).generate_statistics().infer_schema()
     with pytest.raises(BeamfleetError, match=r"drift compares spans, and no path holds \{SPAN\}"):
@@ -135,6 +148,10 @@ def test_a_missing_step_is_named(rows, build, advice):
         (lambda p, rows: p.from_csv(rows, delimiter=";;"), "one plain character"),
         (lambda p, rows: p.from_csv(rows, max_rejected_share=2), "expected 0 to 1"),
         (lambda p, rows: p.validate_examples("explode"), 'must be "stop" or "warn"'),
+        (
+            lambda p, rows: p.validate_examples(checks={"some": "count(*) > 1; drop table x"}),
+            "check 'some': 'count(*) > 1; drop table x' is not one SQL expression",
+        ),
         (lambda p, rows: p.push_to("x", keep=0), "keep must be >= 1"),
         (lambda p, rows: p.infra_validate(max_startup_s=0), "must be above 0"),
         (lambda p, rows: p.evaluate(metrics=["beauty"]), "unknown metrics"),

@@ -96,6 +96,31 @@ def test_a_curated_schema_wins_and_types_the_files(rows):
     assert producers(nodes["ExampleGen"])["schema"] == "SchemaGen"
 
 
+def test_checks_read_the_rows_that_are_validated(rows):
+    schema = rows.parent / "schema.pbtxt"
+    schema.write_text('feature { name: "price" type: INT }')
+    (rows.parent / "span-1").mkdir()
+    spans = (
+        Pipeline("shop", root=rows.parent / "root")
+        .from_csv(rows.parent / "span-{SPAN}", window=2)
+        .generate_statistics()
+        .with_schema(schema)
+        .validate_examples(drift={"price": 0.1}, checks={"some": "count(*) > 1"})
+    )
+    node = nodes_of(spans.build())["ExampleValidator"]
+    assert producers(node) == {
+        "statistics": "NewestStatisticsGen",
+        "examples": "NewestExampleGen",
+        "previous_statistics": "PreviousStatisticsGen",
+        "schema": "SchemaGen",
+    }
+    assert node.exec_properties["reviewed"] == 1  # in the cache key, as `checks` are
+    assert json.loads(node.exec_properties["checks"])["of_split"] == {"some": "count(*) > 1"}
+    plain = start(rows).generate_statistics().infer_schema().validate_examples().build()
+    node = nodes_of(plain)["ExampleValidator"]
+    assert "examples" not in producers(node) and node.exec_properties["reviewed"] == 0
+
+
 def test_rows_to_predict_are_read_in_the_types_of_the_rows_to_train_on(rows):
     built = trained(start(rows).generate_statistics().infer_schema()).push_to()
     nodes = nodes_of(built.bulk_infer(from_csv(rows)).build())

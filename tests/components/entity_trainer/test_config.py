@@ -37,6 +37,18 @@ def test_a_schema_that_does_not_fit_is_named(change, message):
         TrainingColumns.of_schema(schema_of(), config_of(**change))
 
 
+def test_columns_out_of_use_are_no_features():
+    schema = schema_of()
+    for feature in schema.feature:
+        if feature.name == "age":
+            feature.lifecycle_stage = 5  # DEPRECATED
+    columns = TrainingColumns.of_schema(schema, config_of())
+    assert columns.features and "age" not in dict(columns.features)
+    schema.feature[3].lifecycle_stage = 5
+    with pytest.raises(BeamfleetError, match=r"are DEPRECATED in the schema: name others"):
+        TrainingColumns.of_schema(schema, config_of())
+
+
 def test_decimal_classes_are_refused():
     schema = schema_of()
     schema.feature[3].type = 3

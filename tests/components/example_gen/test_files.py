@@ -172,6 +172,8 @@ def test_types_of_a_schema(tmp_path: Path) -> None:
     path = tmp_path / "schema.pbtxt"
     path.write_text('feature { name: "a" type: INT } feature { name: "b" type: BYTES }')
     assert types_of_schema(str(path)) == {"a": "int64", "b": "string"}
+    path.write_text('feature { name: "a" type: INT lifecycle_stage: DEPRECATED }')
+    assert types_of_schema(str(path)) == {}  # its values reject no row
     path.write_text("nonsense")
     with pytest.raises(BeamfleetError, match="not a schema"):
         types_of_schema(str(path))

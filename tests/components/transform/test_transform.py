@@ -100,6 +100,18 @@ def test_an_error_of_the_user_names_the_place(tmp_path: Path) -> None:
         transform(task_of(tmp_path, "failing_fn", train=(MILES, WORDS)), schema(), pipeline)
 
 
+def test_deprecated_and_unknown_columns_reach_no_model(tmp_path: Path) -> None:
+    deprecated = schema()
+    deprecated.feature.add(name="mils", type=schema_pb2.INT, lifecycle_stage=schema_pb2.DEPRECATED)
+    batch = pa.RecordBatch.from_pydict({"miles": [1.0], "word": ["a"], "mils": ["?"], "new": [1]})
+    assert typed(batch, deprecated).schema.names == ["miles", "word"]
+    task = task_of(tmp_path / "fine", train=(MILES, WORDS))
+    transform(task, deprecated, pipeline)
+    assert rows(tmp_path / "fine", "train")
+    with pytest.raises(BeamfleetError, match=r"column 'mils' is DEPRECATED in the schema"):
+        transform(task_of(tmp_path, "failing_fn", train=(MILES, WORDS)), deprecated, pipeline)
+
+
 def test_columns_that_do_not_fit_are_named() -> None:
     batch = pa.RecordBatch.from_pydict({"miles": ["far"], "word": ["a"]})
     with pytest.raises(BeamfleetError, match=r"column 'miles' is string, .* FLOAT"):
