@@ -38,7 +38,7 @@ setup(
         include=["pipelines*", "components*", "user_code*"], exclude=["*.__pycache__"]
     ),
     package_data={
-        "pipelines": ["templates/**/*", "py.typed"],
+        "pipelines": ["templates/**/*", "report/page/*", "py.typed"],
         "components": ["py.typed", "caption_report/page/*"],
     },
     python_requires=">=3.11,<3.14",

@@ -34,6 +34,17 @@ def open_file(path: str) -> BinaryIO:
     return cast(BinaryIO, opened)
 
 
+def create_file(path: str) -> BinaryIO:
+    """Opens a new file to write its bytes as they are; its folder has to be there."""
+    if not is_remote(path):
+        return Path(path).open("wb")
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
+    made = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return cast(BinaryIO, made)
+
+
 def exists(path: str) -> bool:
     """Whether there is a file or folder of this name."""
     if not is_remote(path):
@@ -97,13 +108,7 @@ def make_folder(folder: str) -> None:
 
 
 def _write(path: str, content: bytes) -> None:
-    if not is_remote(path):
-        Path(path).write_bytes(content)
-        return
-    from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
-
-    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    with create_file(path) as file:
         file.write(content)
 
 

@@ -5,14 +5,14 @@ the cache key. It imports no TFX: TFX's driver calls it (`components.state_drive
 whoever wants to know in a second whether anything has changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True)
 class Given:
-    """An input artifact of a node that has one for the key."""
+    """An input artifact of a node."""
 
     uri: str
     words: Mapping[str, str]
@@ -26,5 +26,5 @@ class Given:
 
 
 Parameters: TypeAlias = Mapping[str, Any]
-Inputs: TypeAlias = Mapping[str, Given]
+Inputs: TypeAlias = Mapping[str, Sequence[Given]]
 State: TypeAlias = dict[str, str | int]

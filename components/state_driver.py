@@ -18,9 +18,8 @@ class StateDriver(base_driver.BaseDriver, portable_driver.BaseDriver):
 
     def run(self, execution_info: ExecutionInfo) -> driver_output_pb2.DriverOutput:
         inputs = {
-            key: Given.of(artifacts[0].mlmd_artifact)
+            key: [Given.of(artifact.mlmd_artifact) for artifact in artifacts]
             for key, artifacts in execution_info.input_dict.items()
-            if len(artifacts) == 1
         }
         output = driver_output_pb2.DriverOutput()
         for name, value in self.state(execution_info.exec_properties, inputs).items():

@@ -57,14 +57,17 @@ def _happened(summary: "Summary") -> Iterator[tuple[str, str]]:
         yield "infra_failed", summary.infra.get("reason") or "see the report of InfraValidator"
 
 
-def message(pipeline: str, run_id: str, root: str, events: Mapping[str, str]) -> str:
-    """What is said: the events with their reasons, and where to look."""
+def message(
+    pipeline: str, run_id: str, root: str, events: Mapping[str, str], report: str = ""
+) -> str:
+    """What is said: the events with their reasons, and where to look; `report` is an address."""
     lines = [f"*{pipeline}* run {run_id}"]
     lines += [f"{event.replace('_', ' ')}: {why}" for event, why in events.items()]
     text = "\n".join(lines)
     if len(text) > _MOST_CHARACTERS:
         text = f"{text[:_MOST_CHARACTERS]}..."
-    return f"{text}\n`beamfleet show {run_id} --root {root}`"
+    where = f"\nreport: {report}" if report else ""
+    return f"{text}\n`beamfleet show {run_id} --root {root}`{where}"
 
 
 def send(webhook: str, text: str, pause_s: float = _PAUSE_S) -> str:

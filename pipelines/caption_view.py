@@ -11,7 +11,7 @@ from pipelines.summary import Section, Summary
 if TYPE_CHECKING:
     from rich.console import Console
 
-_NAMES = {
+METRIC_NAMES = {
     "exact_match": "exact match",
     "own_order_exact_match": "exact match, captioner's order",
     "oracle_exact_match": "exact match, any caption",
@@ -73,7 +73,7 @@ def _verdict(section: Section) -> str:
 def _metrics(section: Section) -> Iterator[tuple[str, str]]:
     models: Mapping[str, Any] = section["overall"]
     values, pushed = models.get("candidate", {}), models.get("pushed") or {}
-    for metric, name in _NAMES.items():
+    for metric, name in METRIC_NAMES.items():
         if (value := values.get(metric)) is None:
             continue
         threshold = section["thresholds"].get(metric, {})

@@ -55,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for add in (
-        _run, _watch, _list, _runs, _show, _schema, _predict, _serve, _rollback, _export, _init,
+        _run, _watch, _list, _runs, _show, _report, _schema, _predict, _serve, _rollback, _export,
+        _init,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -193,6 +194,20 @@ def _show(commands: Commands) -> None:
     parser.add_argument("--all", action="store_true", help="list all entities, not only a pick")
     _root(parser)
     _json(parser)
+
+
+def _report(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "report",
+        "write the report of one run: one HTML file that needs no network",
+        "",
+        "20250131-120000 --root runs/census --out report.html",
+    )
+    parser.add_argument("run", nargs="?", default="latest", help="name of a run (latest)")
+    parser.add_argument("--out", metavar="FILE", help="(<root>/reports/<run>.html)")
+    _root(parser)
+    _json(parser, "print the file and its size as JSON")
 
 
 def _predict(commands: Commands) -> None:

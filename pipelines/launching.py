@@ -5,7 +5,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tfx.orchestration.portable import cache_utils, launcher
@@ -13,7 +13,9 @@ from tfx.utils import dependency_utils
 
 from components.errors import BeamfleetError
 from components.user_function import own_fingerprint
+from pipelines.costs import Meter
 from pipelines.events import CACHED, CONDITION, DONE, FAILED, SKIPPED, STARTED, NodeEvent, Observer
+from pipelines.metadata import CPU_SECONDS, PEAK_MB, START_MB, note_cost
 from pipelines.recording import Recording
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
@@ -52,19 +54,36 @@ class _ObservedLauncher(launcher.Launcher):
         self._node = self._pipeline_node.node_info.id
         self._state = DONE
         self._gave_up = self._skipped = ""
+        self._execution: int | None = None
 
     def launch(self) -> Any:
         started = time.monotonic()
         self._observer.on(NodeEvent(self._node, STARTED))
+        meter = Meter()
         try:
-            result = super().launch()
+            with meter:
+                result = super().launch()
             if self._gave_up:
                 raise BeamfleetError(self._gave_up)
         except Exception as error:
+            self._note_cost(meter)
             self._tell(FAILED, started)
             raise NodeFailedError(self._node, reason_of(error)) from error
+        self._note_cost(meter)
         self._tell(self._state, started)
         return result
+
+    def _note_cost(self, meter: Meter) -> None:
+        """Into ML Metadata; what stops that, such as a full disk, has stopped the node before."""
+        if self._execution is None:
+            return
+        cost = {
+            CPU_SECONDS: meter.cpu_seconds,
+            PEAK_MB: meter.peak_mb,
+            START_MB: meter.start_mb,
+        }
+        with suppress(Exception), self._mlmd_connection as connection:
+            note_cost(connection.store, self._execution, cost)
 
     def _tell(self, state: str, started: float) -> None:
         seconds = time.monotonic() - started
@@ -75,6 +94,8 @@ class _ObservedLauncher(launcher.Launcher):
         if not prepared.is_execution_needed:
             self._state = CACHED if prepared.execution_metadata else SKIPPED
             self._skipped = "" if prepared.execution_metadata else CONDITION
+        elif prepared.execution_metadata:
+            self._execution = prepared.execution_metadata.id
         self._recording.prepared(self._pipeline_node, self._driver, prepared)
         return prepared
 

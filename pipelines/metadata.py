@@ -1,5 +1,6 @@
 """What ML Metadata knows about the runs below a root. Imports no TFX, which takes seconds."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -8,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import BeamfleetError
+from pipelines.environment import environment
 from pipelines.lock import is_held
 
 DATABASE = "metadata.db"
 _ERROR, _STATE, _SECONDS, _LEFT_OUT = "error", "state", "seconds", "left_out"
+_ENVIRONMENT = "environment"
+CPU_SECONDS, PEAK_MB, START_MB = "cpu_seconds", "peak_rss_mb", "start_rss_mb"
+"""Properties of an execution: what `pipelines.launching` measured."""
 _STATES = {"COMPLETE": "done", "CACHED": "cached", "FAILED": "failed", "CANCELED": "stopped"}
 
 
@@ -41,6 +46,14 @@ class Node:
     error: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Execution properties: structures are JSON."""
+    inputs: tuple[Artifact, ...] = ()
+    """Empty where a node took its outputs from the cache of a run that kept none."""
+    cpu_seconds: float | None = None
+    """Of the process and its children; None: not measured, as of a killed or cached node."""
+    peak_mb: float | None = None
+    """Most resident memory of the process and its children at one time, in MB of 10^6 bytes."""
+    start_mb: float | None = None
+    """What these held when the node started."""
 
     def output(self, key: str) -> Artifact | None:
         """The output of that name, or None."""
@@ -60,6 +73,8 @@ class Run:
     """In the order in which they started."""
     took: float | None = None
     """Seconds with all around the nodes; None: its process was killed and could not say."""
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What it ran with, see `pipelines.environment`; empty: its process was killed."""
     left_out: tuple[str, ...] = ()
     """Nodes whose condition did not hold."""
 
@@ -143,6 +158,14 @@ def note_error(root: Path, run_id: str, node: str, error: str) -> None:
             store.put_executions(failed)
 
 
+def note_cost(store: Any, execution_id: int, cost: Mapping[str, float]) -> None:
+    """Keeps what an execution cost: CPU_SECONDS, PEAK_MB, START_MB; TFX's cache ignores it."""
+    for execution in store.get_executions_by_id([execution_id]):
+        for name, value in cost.items():
+            execution.custom_properties[name].double_value = value
+        store.put_executions([execution])
+
+
 @contextmanager
 def timed(root: Path, run_id: str) -> Iterator[None]:
     """Keeps how long what is done within took: for `Run.seconds`, however the run ends."""
@@ -167,6 +190,7 @@ def _note_seconds(root: Path, run_id: str, seconds: float) -> None:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
         if context is not None:
             context.custom_properties[_SECONDS].double_value = seconds
+            context.custom_properties[_ENVIRONMENT].string_value = json.dumps(environment())
             store.put_contexts([context])
 
 
@@ -203,10 +227,13 @@ def opened(root: Path) -> Iterator[Any]:
 
 def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
     executions = store.get_executions_by_context(context.id)
-    artifacts = _outputs(store, executions) if with_outputs else {}
+    outputs, inputs = _artifacts(store, executions) if with_outputs else ({}, {})
     # A killed process could not say that it ended; the lock knows.
     unfinished = "running" if is_held(root) else "stopped"
-    nodes = [_node(store, e, artifacts.get(e.id, ()), unfinished) for e in executions]
+    nodes = [
+        _node(store, e, (outputs.get(e.id, ()), inputs.get(e.id, ())), unfinished)
+        for e in executions
+    ]
     pipelines = [
         c.name
         for e in executions[:1]
@@ -217,21 +244,33 @@ def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
     state = _noted(context, _STATE) or unfinished
     known = context.custom_properties
     took = known[_SECONDS].double_value if _SECONDS in known else None
+    with_what = json.loads(_noted(context, _ENVIRONMENT) or "{}")
     left_out = tuple(_noted(context, _LEFT_OUT).split())
     name = pipelines[0] if pipelines else ""
-    return Run(context.name, name, str(root), state, ordered, took, left_out)
+    return Run(context.name, name, str(root), state, ordered, took, with_what, left_out)
 
 
-def _node(store: Any, execution: Any, outputs: tuple[Artifact, ...], unfinished: str) -> Node:
+def _node(
+    store: Any,
+    execution: Any,
+    artifacts: tuple[tuple[Artifact, ...], tuple[Artifact, ...]],
+    unfinished: str,
+) -> Node:
+    parameters = {name: _plain(v) for name, v in execution.custom_properties.items()}
+    cost = [parameters.pop(name, None) for name in (CPU_SECONDS, PEAK_MB, START_MB)]
     started, ended = execution.create_time_since_epoch, execution.last_update_time_since_epoch
     return Node(
         name=_node_name(store, execution),
         state=_STATES.get(_state_name(execution), unfinished),
         started=started / 1000,
         seconds=(ended - started) / 1000,
-        outputs=outputs,
+        outputs=artifacts[0],
         error=_noted(execution, _ERROR),
-        parameters={name: _plain(v) for name, v in execution.custom_properties.items()},
+        parameters=parameters,
+        inputs=artifacts[1],
+        cpu_seconds=cost[0],
+        peak_mb=cost[1],
+        start_mb=cost[2],
     )
 
 
@@ -254,22 +293,31 @@ def _node_name(store: Any, execution: Any) -> str:
     return names[0] if names else str(execution.type)
 
 
-def _outputs(store: Any, executions: Sequence[Any]) -> dict[int, tuple[Artifact, ...]]:
+_ByExecution = dict[int, tuple[Artifact, ...]]
+
+
+def _artifacts(store: Any, executions: Sequence[Any]) -> tuple[_ByExecution, _ByExecution]:
+    """Outputs and inputs by execution."""
     from ml_metadata.proto import metadata_store_pb2
 
+    outputs: _ByExecution = {}
+    inputs: _ByExecution = {}
+    sides = {
+        metadata_store_pb2.Event.OUTPUT: outputs,
+        metadata_store_pb2.Event.INPUT: inputs,
+    }
     events = [
         event
         for event in store.get_events_by_execution_ids([e.id for e in executions])
-        if event.type == metadata_store_pb2.Event.OUTPUT
+        if event.type in sides
     ]
     by_id = {a.id: a for a in store.get_artifacts_by_id({e.artifact_id for e in events})}
-    result: dict[int, tuple[Artifact, ...]] = {}
     for event in events:
         key = next((s.key for s in event.path.steps if s.HasField("key")), "")
-        artifact = by_id[event.artifact_id]
+        artifact, side = by_id[event.artifact_id], sides[event.type]
         made = Artifact(key, artifact.type, artifact.uri, _properties(artifact))
-        result[event.execution_id] = (*result.get(event.execution_id, ()), made)
-    return result
+        side[event.execution_id] = (*side.get(event.execution_id, ()), made)
+    return outputs, inputs
 
 
 def _properties(artifact: Any) -> dict[str, Any]:

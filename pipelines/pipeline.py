@@ -32,6 +32,7 @@ from pipelines.builder.models import ModelSteps
 from pipelines.columns import check_columns
 from pipelines.conditions import check_conditions
 from pipelines.sources import PathLike, from_csv, from_parquet, from_tfrecord
+from pipelines.training import check_training
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline as TfxPipeline
@@ -83,6 +84,7 @@ class Pipeline(ExamplesSteps, ModelSteps, CaptionSteps, DeliverySteps):
         checks.check_paths(self.name, self._steps)
         check_columns(self.name, self._steps)
         checks.check_metrics(self._steps)
+        check_training(self.name, self._steps)
         checks.check_functions(self._steps)
         check_conditions(self.name, self._steps, self._conditions)
         checks.payload(self._steps)

@@ -129,6 +129,24 @@ class Train:
     label: str
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """task, classes, hparams, steps: those that were set."""
+    candidates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    """Name -> hparams of its own; empty: there is one model, without a name."""
+    warm_start: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.candidates) == 1:
+            raise ValueError(
+                f"candidates has {next(iter(self.candidates))!r} only: name two or more that "
+                "compete, or leave it out"
+            )
+        for name, hparams in self.candidates.items():
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,30}", name):
+                raise ValueError(f"candidate {name!r}: expected at most 31 letters, digits and '-'")
+            if not isinstance(hparams, Mapping):
+                raise ValueError(
+                    f"candidate {name!r} is {hparams!r}, expected hparams of its own, such as "
+                    '{"units": 64}, or {} for those of all'
+                )
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ from typing import Any
 from components.errors import BeamfleetError
 from components.example_validator.stopped import find_stopped
 from components.pusher.versions import PushedVersions
+from pipelines.candidates import comparison, warm_start
 from pipelines.entities import Entity, read_entities
 from pipelines.fairness import largest_gap
 from pipelines.metadata import Artifact, Node, Run
+from pipelines.report.paths import report_path
 
 Section = Mapping[str, Any]
 
@@ -34,11 +36,13 @@ class Summary:
     the reviewed schema that would have to change)."""
     tuning: Section = field(default_factory=dict)
     """best (hyperparameters), score (lower or higher is better, as the tuner was told), trials."""
+    warm_start: Section = field(default_factory=dict)
+    """uri of the model that the training started from, empty if there was none yet; notes."""
     training: Section = field(default_factory=dict)
     """entities, entities_trained, entities_small, entities_failed, rows_dropped, ..."""
     evaluation: Section = field(default_factory=dict)
     """blessed, reason, notes, overall, slices, min_eval_rows, rows_evaluated, entities_blessed,
-    _kept, _fallback, ..."""
+    _kept, _fallback, ...; of one model intervals, confidence, compared_with, chosen, candidates."""
     captions: Section = field(default_factory=dict)
     """blessed, reason, notes, overall (metrics by model), intervals (low and high of the metrics),
     thresholds, ranking, slices (worst first), rows_in, rows_evaluated, rows_without_reference,
@@ -94,6 +98,7 @@ def summarise(run: Run) -> Summary:
         seconds=round(run.seconds, 3),
         examples=_examples(get("ExampleGen", "examples")),
         validation=_validation(get("ExampleValidator", "anomalies"), run),
+        warm_start=warm_start(run),
         tuning=_tuning(get("Tuner", "tuner_results")),
         training=dict(manifest.get("counts", {})),
         evaluation=_evaluation(evaluation, get(evaluator, "blessing"), run.node(evaluator)),
@@ -169,6 +174,7 @@ def _evaluation(
         "overall": overall,
         "slices": json.loads(node.parameters.get("slices") or "[]"),
         "min_eval_rows": int(node.parameters.get("min_eval_rows") or 0),
+        **comparison(evaluation, _file(evaluation, "candidates.parquet")),
         **section,
     }
 
@@ -265,6 +271,8 @@ def _paths(run: Run, artifacts: Mapping[tuple[str, str], Artifact]) -> dict[str,
         found["entity table"] = str(file)
     if file := _file(artifacts.get(("CaptionReport", "report")), "captions.html"):
         found["contact sheet"] = str(file)
+    if (report := report_path(run.root, run.run_id)).exists():
+        found["report"] = report.as_uri()
     return {**found, "log": str(Path(run.root, "logs", f"{run.run_id}.log"))}
 
 

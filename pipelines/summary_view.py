@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.entity_evaluator.config import REGRESSION_METRICS
 from components.words import counted
+from pipelines.candidates import interval, show_candidates, warm_start_lines
 from pipelines.caption_view import caption_lines, show_captions
 from pipelines.entities import serves_own
 from pipelines.entity_view import VERDICTS, entity_lines, show_entities
@@ -37,6 +38,7 @@ def show_summary(summary: Summary, console: "Console", *, everything: bool = Fal
     """Prints the entities, all if `everything`; then one line a section, then the paths."""
     if summary.entities:
         show_entities(summary, console, everything=everything)
+    show_candidates(summary.evaluation, console)
     if summary.captions:
         show_captions(summary, console, everything=everything)
     table = plain_table()
@@ -66,6 +68,7 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
             yield "schema", _proposed(summary)
     if summary.tuning:
         yield "tuning", _tuned(summary.tuning)
+    yield from warm_start_lines(summary.warm_start)
     if summary.training:
         yield "training", _training_rows(summary.training)
         yield "entities", _training(summary.training)
@@ -75,6 +78,8 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
             yield "", f"[yellow]{_NO_OWN_MODEL}[/]"
         if summary.evaluation["notes"]:
             yield "notes", f"[yellow]{escaped(summary.evaluation['notes'])}[/]"
+        if summary.evaluation.get("compared_with"):
+            yield "compared with", escaped(summary.evaluation["compared_with"])
         yield from entity_lines(summary)
         yield from _overall(summary.evaluation)
         yield from _groups(summary)
@@ -183,12 +188,18 @@ def _overall(section: Section) -> Iterator[tuple[str, str]]:
     composed = models.get("composed") or models.get("candidate") or {}
     if not composed:
         return
-    constant = "constant" if set(composed) <= set(REGRESSION_METRICS) else "majority"
-    names = {"pushed": "pushed", "fallback": "fallback", "majority": constant}
+    constant = "constant" if set(composed) & set(REGRESSION_METRICS) else "majority"
+    names = {
+        "pushed": "pushed",
+        "blessed": "latest blessed",
+        "fallback": "fallback",
+        "majority": constant,
+    }
     others = {name: words for name, words in names.items() if models.get(name)}
     for metric, value in composed.items():
         against = ", ".join(f"{w} {figure(models[name].get(metric))}" for name, w in others.items())
-        yield metric, f"{figure(value)} [dim]({against})[/]"
+        ends = interval(section, metric)
+        yield metric, f"{figure(value)}{ends} [dim]({against})[/]"
 
 
 def _groups(summary: Summary) -> Iterator[tuple[str, str]]:

@@ -103,7 +103,7 @@ def _outside(node: NodePlan, inputs: Outputs) -> dict[str, str]:
     if not (node.driver.startswith("components.") and node.driver.endswith(_DRIVER)):
         raise BeamfleetError(f"{node.name}: {node.driver} has to be asked by TFX")
     module = importlib.import_module(f"{node.driver.removesuffix(_DRIVER)}.state")
-    given = {key: Given.of(artifact) for key, artifact in inputs.items()}
+    given = {key: [Given.of(artifact)] for key, artifact in inputs.items()}
     state = module.state(_parameters(node), given)
     return {name: str(value) for name, value in state.items()}
 

@@ -43,6 +43,7 @@ def run_fn(fn_args: FnArgs) -> None:
     """Trains a small network and exports it with the preprocessing inside."""
     data = TrainingData(fn_args, LABEL)
     model = build_model(data, data.hparams)
+    data.warm_start(model)
     model.fit(
         data.train,
         validation_data=data.evaluation,

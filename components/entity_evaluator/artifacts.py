@@ -47,13 +47,16 @@ def record_evaluation(
     evaluation.set_float_custom_property("confidence", config.confidence)
     evaluation.set_string_custom_property("overall", json.dumps(result.overall, sort_keys=True))
     evaluation.set_string_custom_property("notes", "; ".join(result.notes))
+    evaluation.set_string_custom_property("intervals", json.dumps(result.intervals, sort_keys=True))
+    evaluation.set_string_custom_property("compared_with", result.compared_with)
 
 
 def bless(blessing: types.Artifact, result: EvaluationResult, model: types.Artifact) -> None:
     """Writes what the stock Evaluator writes, and the reason."""
     reason = "; ".join(result.objections)
     if result.unchanged:
-        reason = "; ".join(part for part in ("identical to what is pushed", reason) if part)
+        same = "identical to the current model"
+        reason = "; ".join(part for part in (same, reason) if part)
     name = "BLESSED" if result.blessed else "NOT_BLESSED"
     io_utils.write_string_file(f"{blessing.uri}/{name}", reason)
     blessing.set_int_custom_property("blessed", int(result.blessed))

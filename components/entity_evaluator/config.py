@@ -8,7 +8,12 @@ from components.errors import BeamfleetError
 
 CLASSIFICATION_METRICS = ("accuracy", "f1", "precision", "recall", "auc", "log_loss")
 REGRESSION_METRICS = ("mse", "rmse", "mae", "r2")
-LOWER_IS_BETTER = frozenset({"log_loss", "mse", "rmse", "mae"})
+ONLY_WHERE_ASKED: Mapping[str, tuple[str, ...]] = {
+    "classification": ("calibration", "calibration_error"),
+    "regression": ("calibration",),
+}
+LOWER_IS_BETTER = frozenset({"log_loss", "mse", "rmse", "mae", "calibration_error"})
+ONE_IS_BEST = frozenset({"calibration"})
 ROW_MEANS = frozenset({"accuracy", "log_loss", "mse", "mae"})
 """Metrics that are the mean of one number a row, which paired tests need."""
 
@@ -34,7 +39,7 @@ class Threshold:
                 f"thresholds[{metric!r}] has {unknown or 'nothing'}; expected min, max or max_drop"
             )
         wrong = "min" if metric in LOWER_IS_BETTER else "max"
-        if wrong in values:
+        if wrong in values and metric not in ONE_IS_BEST:
             raise BeamfleetError(
                 f"thresholds[{metric!r}]: {wrong!r} would ask for a bad model; for {metric} "
                 f"{'lower' if wrong == 'min' else 'higher'} is better"
@@ -43,7 +48,7 @@ class Threshold:
 
     @property
     def bound(self) -> float | None:
-        """The value threshold: a minimum, or a maximum where lower is better."""
+        """A value threshold: the minimum, or a maximum where there is none."""
         return self.minimum if self.minimum is not None else self.maximum
 
 
@@ -53,7 +58,8 @@ class EvaluationConfig:
 
     metrics: tuple[str, ...] = ()
     """Metrics to report. The first that is a mean over rows (accuracy, log_loss, mse, mae) decides;
-    without one accuracy does, or mse for regression. Empty: all of the task."""
+    without one accuracy does, or mse for regression. The very first chooses among candidates.
+    Empty: all of the task but calibration and calibration_error, which are measured where asked."""
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     """Bounds by metric, for the whole version; means over rows also bind every own model."""
     slices: tuple[tuple[str, ...], ...] = ()
@@ -61,7 +67,8 @@ class EvaluationConfig:
     fairness: tuple[str, ...] = ()
     """Columns whose groups are compared with each other, such as sex."""
     confidence: float = 0.95
-    """1 - the false discovery rate of verdicts, and confidence of the overall tests."""
+    """1 - the false discovery rate of verdicts, and confidence of the overall tests and of the
+    intervals of one model's metrics."""
     min_eval_rows: int = 30
     """Entities with fewer rows get the verdict of all such entities together."""
     eval_split: str = "eval"
@@ -77,7 +84,7 @@ class EvaluationConfig:
             raise BeamfleetError(f"min_eval_rows must be >= 1, got {self.min_eval_rows}")
         if not 0 <= self.max_failed_share <= 1:
             raise BeamfleetError(f"max_failed_share must be in [0, 1], got {self.max_failed_share}")
-        known = CLASSIFICATION_METRICS + REGRESSION_METRICS
+        known = CLASSIFICATION_METRICS + REGRESSION_METRICS + ONLY_WHERE_ASKED["classification"]
         unknown = sorted({*self.metrics, *self.thresholds} - set(known))
         if unknown:
             raise BeamfleetError(f"unknown metrics {unknown}; choose from {', '.join(known)}")
@@ -113,12 +120,13 @@ class EvaluationConfig:
         """
         possible = CLASSIFICATION_METRICS if task == "classification" else REGRESSION_METRICS
         asked = tuple(dict.fromkeys((*self.metrics, *self.thresholds)))
-        foreign = [metric for metric in asked if metric not in possible]
+        known = possible + ONLY_WHERE_ASKED[task]
+        foreign = [metric for metric in asked if metric not in known]
         if foreign:
             raise BeamfleetError(
-                f"{', '.join(foreign)}: not a {task} metric; choose from {', '.join(possible)}"
+                f"{', '.join(foreign)}: not a {task} metric; choose from {', '.join(known)}"
             )
-        return asked if self.metrics else possible
+        return asked if self.metrics else tuple(dict.fromkeys((*possible, *asked)))
 
     def decision_metric(self, task: str) -> str:
         """Metric whose per-row values the verdicts compare."""
@@ -126,3 +134,14 @@ class EvaluationConfig:
             if metric in ROW_MEANS:
                 return metric
         return "accuracy" if task == "classification" else "mse"
+
+    def choosing_metric(self, task: str) -> str:
+        """Metric that chooses among candidates: the first that was asked for."""
+        return self.metrics[0] if self.metrics else self.decision_metric(task)
+
+
+def goodness(metric: str, value: float) -> float:
+    """A number that is higher for a better value, whatever the direction of the metric."""
+    if metric in ONE_IS_BEST:
+        return -abs(1 - value)
+    return -value if metric in LOWER_IS_BETTER else value

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.entity_evaluator.config import LOWER_IS_BETTER, EvaluationConfig, Threshold
+from components.entity_evaluator.config import EvaluationConfig, Threshold, goodness
 from components.entity_evaluator.contest import compare
 from components.entity_evaluator.metrics import Groups, Outcomes, constant, measure, why_undefined
 
@@ -36,6 +36,8 @@ class Overall:
     """What is reported and may have thresholds."""
     error: str
     """One error of a failed prediction of the composed version, or empty."""
+    role: str = "pushed"
+    """What the model in `pushed` is: `pushed`, or `blessed` where nothing is pushed."""
 
     @property
     def groups(self) -> Groups:
@@ -45,7 +47,7 @@ class Overall:
         """Metrics by model: composed, pushed, fallback, majority; NaN where undefined."""
         models = {
             "composed": self.composed,
-            "pushed": self.pushed,
+            self.role: self.pushed,
             "fallback": self.fallback,
             "majority": constant(self.composed, self.groups),
         }
@@ -64,7 +66,7 @@ def objections(overall: Overall, config: EvaluationConfig) -> list[str]:
     values = overall.values()
     found = _failures(overall, config)
     for metric, threshold in config.thresholds.items():
-        found += _threshold(metric, threshold, values)
+        found += _threshold(metric, threshold, values, overall.role)
     return found + _comparisons(overall, config, values)
 
 
@@ -79,21 +81,21 @@ def _failures(overall: Overall, config: EvaluationConfig) -> list[str]:
 
 
 def _threshold(
-    metric: str, threshold: Threshold, values: Mapping[str, Mapping[str, float]]
+    metric: str, threshold: Threshold, values: Mapping[str, Mapping[str, float]], role: str
 ) -> list[str]:
     value = values["composed"][metric]
     if np.isnan(value):
         return [why_undefined(metric)]
     found = []
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    if threshold.bound is not None and sign * value < sign * threshold.bound:
-        found.append(f"{metric} is {value:.4g}, the threshold is {threshold.bound:g}")
-    if threshold.max_drop is not None and "pushed" in values:
-        drop = sign * (values["pushed"][metric] - value)
+    for bound, side in ((threshold.minimum, 1), (threshold.maximum, -1)):
+        if bound is not None and side * value < side * bound:
+            found.append(f"{metric} is {value:.4g}, the threshold is {bound:g}")
+    if threshold.max_drop is not None and role in values:
+        drop = goodness(metric, values[role][metric]) - goodness(metric, value)
         if not drop <= threshold.max_drop:
             found.append(
-                f"{metric} is {value:.4g}, worse than the pushed version's "
-                f"{values['pushed'][metric]:.4g} by more than {threshold.max_drop:g}"
+                f"{metric} is {value:.4g}, worse than {_NAMES[role]} "
+                f"{values[role][metric]:.4g} by more than {threshold.max_drop:g}"
             )
     return found
 
@@ -102,7 +104,7 @@ def _comparisons(
     overall: Overall, config: EvaluationConfig, values: Mapping[str, Mapping[str, float]]
 ) -> list[str]:
     majority = constant(overall.composed, overall.groups)
-    asked = {"pushed": overall.pushed, "fallback": overall.fallback}
+    asked = {overall.role: overall.pushed, "fallback": overall.fallback}
     if all(threshold.bound is None for threshold in config.thresholds.values()):
         asked["majority"] = majority
     found = []
@@ -125,6 +127,7 @@ def _comparisons(
 
 _NAMES = {
     "pushed": "the pushed version's",
+    "blessed": "the latest blessed model's",
     "fallback": "the all-rows model's",
     "majority": "the best constant's",
 }

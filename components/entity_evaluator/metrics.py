@@ -19,6 +19,7 @@ Bools = npt.NDArray[np.bool_]
 
 LOG_LOSS_CLIP = 1e-7
 """Smallest probability that log loss believes; Keras' and so TFMA's epsilon."""
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,20 @@ def _f1(hits: Ints, labels: Ints, predicted: Ints) -> Floats:
     return ratio(2 * hits, labels + predicted)
 
 
+def midranks(score: Floats, groups: Groups) -> Floats:
+    """(rows,) rank of each row in its group, from 1; equal scores share their mean rank."""
+    order = np.lexsort((score, groups.code))
+    code, ordered = groups.code[order], score[order]
+    new = np.ones(len(code), dtype=bool)
+    new[1:] = (code[1:] != code[:-1]) | (ordered[1:] != ordered[:-1])
+    first = np.flatnonzero(new)
+    last = np.append(first[1:], len(code)) - 1
+    in_order = ((first + last) / 2 + 1)[np.cumsum(new) - 1]
+    ranks = np.empty(len(code))
+    ranks[order] = in_order - (np.cumsum(groups.rows) - groups.rows)[code]
+    return ranks
+
+
 def _auc(outcomes: Classified, groups: Groups) -> Floats:
     """Share of (positive, negative) pairs in the right order, ties counting half.
 
@@ -261,19 +276,44 @@ def _auc(outcomes: Classified, groups: Groups) -> Floats:
     """
     if outcomes.positive is None:
         return np.full(groups.size, np.nan)
-    order = np.lexsort((outcomes.score, groups.code))
-    code, score = groups.code[order], outcomes.score[order]
-    positive = (outcomes.label == outcomes.positive)[order]
-    new = np.ones(len(code), dtype=bool)
-    new[1:] = (code[1:] != code[:-1]) | (score[1:] != score[:-1])
-    tie = np.cumsum(new) - 1
-    first = np.flatnonzero(new)
-    last = np.append(first[1:], len(code)) - 1
-    mean_rank = ((first + last) / 2 + 1)[tie] - (np.cumsum(groups.rows) - groups.rows)[code]
-    positives = np.bincount(code[positive], minlength=groups.size)
-    ranks = np.bincount(code[positive], weights=mean_rank[positive], minlength=groups.size)
+    positive = outcomes.label == outcomes.positive
+    positives = groups.count(positive)
+    ranks = groups.select(positive).sum(midranks(outcomes.score, groups)[positive])
     pairs = positives * (groups.rows - positives)
     return ratio(ranks - positives * (positives + 1) / 2, pairs)
+
+
+def _calibration(outcomes: Classified, groups: Groups) -> Floats:
+    """Mean predicted probability of the positive class over the share of positive rows; 1 is best.
+
+    Source: TFMA's `Calibration`; He et al. 2014, "Practical Lessons from Predicting Clicks on Ads
+      at Facebook", which calls it the essential metric where the probabilities are used.
+    """
+    if outcomes.positive is None:
+        return np.full(groups.size, np.nan)
+    return ratio(groups.sum(outcomes.score), groups.count(outcomes.label == outcomes.positive))
+
+
+def _calibration_error(outcomes: Classified, groups: Groups) -> Floats:
+    """How far predicted probabilities lie from the shares that come true, 0 (best) to 1.
+
+    Expected calibration error of the positive class: rows in CALIBRATION_BINS bins of equal width
+    by their probability, the mean of |mean probability - share of positives| over the rows.
+
+    Source: Naeini, Cooper, Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian
+      Binning".
+    """
+    if outcomes.positive is None:
+        return np.full(groups.size, np.nan)
+    place = np.minimum((outcomes.score * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    cells = Groups(groups.code * CALIBRATION_BINS + place, groups.size * CALIBRATION_BINS)
+    gap = cells.sum(outcomes.score - (outcomes.label == outcomes.positive))
+    return ratio(np.abs(gap).reshape(groups.size, -1).sum(axis=1), groups.rows)
+
+
+def _mean_ratio(outcomes: Regressed, groups: Groups) -> Floats:
+    """Mean prediction over mean label, as TFMA's `Calibration`; 1 is best."""
+    return ratio(groups.sum(outcomes.predicted), groups.sum(outcomes.label))
 
 
 def _r2(outcomes: Regressed, groups: Groups) -> Floats:
@@ -288,15 +328,20 @@ _CLASSIFICATION: Mapping[str, Callable[[Classified, Groups], Floats]] = {
     "recall": _by_class(_recall),
     "f1": _by_class(_f1),
     "auc": _auc,
+    "calibration": _calibration,
+    "calibration_error": _calibration_error,
 }
 _REGRESSION: Mapping[str, Callable[[Regressed, Groups], Floats]] = {
     "mse": lambda outcomes, groups: groups.mean(row_losses(outcomes, "mse")),
     "rmse": lambda outcomes, groups: np.sqrt(groups.mean(row_losses(outcomes, "mse"))),
     "mae": lambda outcomes, groups: groups.mean(row_losses(outcomes, "mae")),
     "r2": _r2,
+    "calibration": _mean_ratio,
 }
 _UNDEFINED = {
     "auc": "it needs rows of two classes, of a two-class task",
+    "calibration": "no row is positive (of a two-class task), or the labels sum to 0",
+    "calibration_error": "it needs rows of a two-class task",
     "precision": "no row is predicted positive",
     "recall": "no row is positive",
     "f1": "no row is or is predicted positive",

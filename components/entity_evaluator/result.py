@@ -1,7 +1,7 @@
 """What comes of an evaluation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,10 @@ class EvaluationResult:
     """Metrics by model (composed or candidate, pushed, fallback, majority); None: undefined."""
     notes: list[str]
     """What a reader should know beside the verdict."""
+    intervals: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
+    """Lower and upper end by metric, of the evaluated model; None: there is none."""
+    compared_with: str = ""
+    """The model in whose place this one would come, in words; empty: nobody says."""
 
     @property
     def blessed(self) -> bool:

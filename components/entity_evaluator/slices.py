@@ -122,6 +122,7 @@ _METRICS: Mapping[str, tuple[str, ...]] = {
         "Recall",
         "F1Score",
         "BinaryCrossEntropy",
+        "Calibration",
         "TruePositives",
         "TrueNegatives",
         "FalsePositives",
@@ -131,5 +132,5 @@ _METRICS: Mapping[str, tuple[str, ...]] = {
         "SparseCategoricalAccuracy",
         "SparseCategoricalCrossentropy",
     ),
-    "regression": ("MeanSquaredError", "MeanAbsoluteError"),
+    "regression": ("MeanSquaredError", "MeanAbsoluteError", "Calibration"),
 }

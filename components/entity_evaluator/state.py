@@ -11,7 +11,7 @@ def state(parameters: Parameters, inputs: Inputs) -> State:
       BeamfleetError: the pushed directory is broken.
     """
     destination = parameters["push_destination"]
-    model = inputs["model"].uri
-    return {
-        "baseline_version": PushedVersions(destination).baseline_for(model) if destination else 0
-    }
+    versions = PushedVersions(destination) if destination else None
+    # Of several candidates the one that is pushed by now has the lowest: that of its time.
+    baseline = min(versions.baseline_for(m.uri) for m in inputs["model"]) if versions else 0
+    return {"baseline_version": baseline}

@@ -1,19 +1,21 @@
-"""Evaluates one model on held-out rows, overall and by slices, against the pushed one.
+"""Evaluates one model or several candidates on held-out rows, against the current model.
 
 <uri>/eval_config.json, metrics, plots ...   what `tfma.load_eval_result` opens
-<uri>/slices.parquet                         SLICE columns, see `slices.py`
+<uri>/slices.parquet                         one row a slice, see `slices.py`
+<uri>/candidates.parquet                     one row a candidate, see `candidates.py`
 <uri>/fairness.parquet                       see `components.entity_evaluator.tables`
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.parquetio import ReadFromParquetBatched
 
 from components.entity_evaluator.config import EvaluationConfig
-from components.entity_evaluator.gate import Overall, objections
+from components.entity_evaluator.gate import Overall
 from components.entity_evaluator.predictions import Pass, PredictScores, WriteScores
 from components.entity_evaluator.result import EvaluationResult
 from components.entity_evaluator.scores import EvaluatedRows, ScoreColumns, read_scores
@@ -21,12 +23,20 @@ from components.entity_evaluator.slices import AnalyzeSlices
 from components.entity_evaluator.tables import fairness_table
 from components.entity_models.open import Models, open_models
 from components.errors import BeamfleetError
+from components.evaluator.candidates import (
+    CANDIDATES_FILE,
+    Judged,
+    best,
+    candidate_table,
+    why_none,
+)
+from components.evaluator.current import CurrentModel, check_same, opened
 from components.evaluator.label import AddLabel
 from components.evaluator.slices import slice_table
 from components.examples.read import ExamplesSplit, ReadExamples
 from components.files import write_parquet
 
-CANDIDATE, PUSHED = "candidate", "pushed"
+CURRENT = "current"
 FAIRNESS_FILE, SLICES_FILE = "fairness.parquet", "slices.parquet"
 
 
@@ -36,9 +46,10 @@ class EvaluationTask:
 
     examples: ExamplesSplit
     """Raw rows."""
-    candidate_uri: str
-    pushed_uri: str | None
-    """The model to compare with; None if nothing is pushed."""
+    candidates: Mapping[str, str]
+    """Name -> folder of the model; a lone one may have any name."""
+    current: CurrentModel | None
+    """The model to compare with; None if none is pushed or blessed yet."""
     graph_uri: str | None
     """TransformGraph that may compute the label; None: it is a raw column."""
     evaluation_uri: str
@@ -47,10 +58,22 @@ class EvaluationTask:
     """Rows that the split is known to have."""
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """The verdict, and on which of the candidates."""
+
+    result: EvaluationResult
+    chosen: str
+    """Name of the best candidate that passes; if none passes, of the best."""
+
+
 def evaluate(
     task: EvaluationTask, config: EvaluationConfig, make_pipeline: Callable[[], beam.Pipeline]
-) -> EvaluationResult:
-    """Predicts each row with the candidate and with the pushed model, measures and judges.
+) -> Evaluation:
+    """Predicts each row with every candidate and the current model, measures, judges and chooses.
+
+    The rows that choose among candidates also measure them, so that the values of the chosen one
+    lean to the good side, the more the more candidates there are.
 
     Args:
       task: What and where.
@@ -60,88 +83,140 @@ def evaluate(
     Raises:
       BeamfleetError: a model or the split is not what it has to be, or rows were lost.
     """
-    candidate = open_models(task.candidate_uri)
-    pushed = open_models(task.pushed_uri) if task.pushed_uri else None
-    if pushed is not None:
-        _check_comparable(candidate, pushed)
-    rows = _predict(task, config, candidate, pushed, make_pipeline)
-    _check_rows(task, rows)
-    outcomes = rows.outcomes
-    write_parquet(
-        f"{task.evaluation_uri}/{SLICES_FILE}",
-        slice_table(outcomes, rows.extra, config, candidate.spec.task),
-    )
-    write_parquet(
-        f"{task.evaluation_uri}/{FAIRNESS_FILE}",
-        fairness_table(outcomes[CANDIDATE], rows.extra, config.fairness, config.min_eval_rows),
-    )
-    overall = Overall(
-        composed=outcomes[CANDIDATE],
-        fallback=None,
-        pushed=outcomes.get(PUSHED),
-        metric=config.decision_metric(candidate.spec.task),
-        metrics=config.metrics_for(candidate.spec.task),
-        error=rows.errors.get(CANDIDATE, ""),
-    )
-    return EvaluationResult(
-        objections=objections(overall, config),
-        unchanged=pushed is not None and pushed.fingerprint == candidate.fingerprint,
-        counts={**rows.counts, "rows_failed": int(outcomes[CANDIDATE].failed.sum())},
-        overall=_values(overall) if rows.counts["rows_evaluated"] else {},
-        notes=_notes(rows),
-    )
+    models = {name: open_models(uri) for name, uri in task.candidates.items()}
+    first, *others = models.values()
+    for other in others:
+        check_same(first.spec, other.spec, f"the candidate {other.uri}")
+    current, compared_with = opened(task.current, first.spec)
+    passes = {_pass(name): model for name, model in models.items()}
+    passes |= {CURRENT: current} if current else {}
+    columns = _columns(config, first, [*passes])
+    try:
+        rows = _predict(task, columns, passes, make_pipeline)
+        _check_rows(task, rows)
+        role = task.current.role if task.current and current else "pushed"
+        judged = [
+            Judged.of(name, model.uri, _overall(name, rows, config, model.spec.task, role), config)
+            for name, model in models.items()
+        ]
+        chosen = best(judged, config.choosing_metric(first.spec.task))
+        _analyze(task, config, columns, chosen, make_pipeline)
+    finally:
+        # Labels and groups of single rows are nobody's business once they are counted.
+        if FileSystems.exists(_scores(task)):
+            FileSystems.delete([_scores(task)])
+    _write_tables(task, config, rows, judged, chosen)
+    unchanged = current is not None and current.fingerprint == models[chosen.name].fingerprint
+    result = _result(config, rows, judged, chosen, unchanged, compared_with)
+    return Evaluation(result, chosen.name)
 
 
 def _predict(
     task: EvaluationTask,
-    config: EvaluationConfig,
-    candidate: Models,
-    pushed: Models | None,
+    columns: ScoreColumns,
+    models: Mapping[str, Models],
     make_pipeline: Callable[[], beam.Pipeline],
 ) -> EvaluatedRows:
-    passes = [Pass(CANDIDATE, candidate.uri)]
-    if pushed is not None:
-        passes.append(Pass(PUSHED, pushed.uri))
-    extra = tuple(sorted({c for s in config.slices for c in s} | set(config.fairness)))
-    columns = ScoreColumns(
-        candidate.spec,
-        tuple(one.name for one in passes),
-        extra,
-        config.positive_label,
-        probabilities=True,
-    )
-    folder = f"{task.evaluation_uri}/predictions"
-    try:
-        with make_pipeline() as pipeline:
-            examples = pipeline | "ReadExamples" >> ReadExamples(task.examples)
-            if task.graph_uri is not None:
-                examples = examples | "AddLabel" >> beam.ParDo(
-                    AddLabel(task.graph_uri, candidate.spec.label, candidate.spec.classes)
-                )
-            scores = examples | "PredictScores" >> PredictScores(passes, columns)
-            _ = scores | "WriteScores" >> WriteScores(folder, columns)
-            _ = scores | "AnalyzeSlices" >> AnalyzeSlices(
-                task.evaluation_uri, columns, CANDIDATE, _slicings(config)
+    passes = [Pass(name, model.uri) for name, model in models.items()]
+    with make_pipeline() as pipeline:
+        examples = pipeline | "ReadExamples" >> ReadExamples(task.examples)
+        if task.graph_uri is not None:
+            examples = examples | "AddLabel" >> beam.ParDo(
+                AddLabel(task.graph_uri, columns.spec.label, columns.spec.classes)
             )
-        return read_scores(folder, columns)
-    finally:
-        # Labels and groups of single rows are nobody's business once they are counted.
-        if FileSystems.exists(folder):
-            FileSystems.delete([folder])
+        scores = examples | "PredictScores" >> PredictScores(passes, columns)
+        _ = scores | "WriteScores" >> WriteScores(_scores(task), columns)
+    return read_scores(_scores(task), columns)
+
+
+def _analyze(
+    task: EvaluationTask,
+    config: EvaluationConfig,
+    columns: ScoreColumns,
+    chosen: Judged,
+    make_pipeline: Callable[[], beam.Pipeline],
+) -> None:
+    """TFMA on the predictions of the chosen one."""
+    with make_pipeline() as pipeline:
+        scores = pipeline | "ReadScores" >> ReadFromParquetBatched(f"{_scores(task)}/*.parquet")
+        _ = scores | "AnalyzeSlices" >> AnalyzeSlices(
+            task.evaluation_uri, columns, _pass(chosen.name), _slicings(config)
+        )
+
+
+def _overall(
+    name: str, rows: EvaluatedRows, config: EvaluationConfig, task: str, role: str
+) -> Overall:
+    return Overall(
+        composed=rows.outcomes[_pass(name)],
+        fallback=None,
+        pushed=rows.outcomes.get(CURRENT),
+        metric=config.decision_metric(task),
+        metrics=config.metrics_for(task),
+        error=rows.errors.get(_pass(name), ""),
+        role=role,
+    )
+
+
+def _write_tables(
+    task: EvaluationTask,
+    config: EvaluationConfig,
+    rows: EvaluatedRows,
+    judged: list[Judged],
+    chosen: Judged,
+) -> None:
+    overall = chosen.overall
+    outcomes = {"": overall.composed}
+    if overall.pushed is not None:
+        outcomes[overall.role] = overall.pushed
+    tables = {
+        SLICES_FILE: slice_table(outcomes, rows.extra, config, overall.metrics),
+        FAIRNESS_FILE: fairness_table(
+            overall.composed, rows.extra, config.fairness, config.min_eval_rows
+        ),
+        CANDIDATES_FILE: candidate_table(judged, chosen, config),
+    }
+    for name, table in tables.items():
+        write_parquet(f"{task.evaluation_uri}/{name}", table)
+
+
+def _result(
+    config: EvaluationConfig,
+    rows: EvaluatedRows,
+    judged: list[Judged],
+    chosen: Judged,
+    unchanged: bool,
+    compared_with: str,
+) -> EvaluationResult:
+    measured = rows.counts["rows_evaluated"] > 0
+    failed = int(chosen.overall.composed.failed.sum())
+    return EvaluationResult(
+        objections=why_none(judged),
+        unchanged=unchanged,
+        counts={**rows.counts, "rows_failed": failed},
+        overall=_values(chosen.overall) if measured else {},
+        notes=_notes(rows),
+        intervals=chosen.intervals(config.confidence) if measured else {},
+        compared_with=compared_with,
+    )
+
+
+def _columns(config: EvaluationConfig, first: Models, passes: list[str]) -> ScoreColumns:
+    extra = tuple(sorted({c for s in config.slices for c in s} | set(config.fairness)))
+    return ScoreColumns(first.spec, tuple(passes), extra, config.positive_label, probabilities=True)
+
+
+def _pass(name: str) -> str:
+    """A candidate may have the name of something else."""
+    return f"candidate {name}".strip()
+
+
+def _scores(task: EvaluationTask) -> str:
+    return f"{task.evaluation_uri}/predictions"
 
 
 def _slicings(config: EvaluationConfig) -> list[tuple[str, ...]]:
     return list(dict.fromkeys([*config.slices, *((column,) for column in config.fairness)]))
-
-
-def _check_comparable(candidate: Models, pushed: Models) -> None:
-    ours, theirs = candidate.spec, pushed.spec
-    for name in ("label", "task", "classes"):
-        if getattr(ours, name) != getattr(theirs, name):
-            raise BeamfleetError(
-                f"the candidate cannot be compared with {pushed.uri}: {name} was "
-                f"{getattr(theirs, name)!r}, is {getattr(ours, name)!r}; push to a new directory"
-            )
 
 
 def _check_rows(task: EvaluationTask, rows: EvaluatedRows) -> None:
@@ -153,7 +228,7 @@ def _check_rows(task: EvaluationTask, rows: EvaluatedRows) -> None:
 
 
 def _values(overall: Overall) -> dict[str, dict[str, float | None]]:
-    names = {"composed": CANDIDATE}
+    names = {"composed": "candidate"}
     return {
         names.get(model, model): {n: None if math.isnan(v) else v for n, v in metrics.items()}
         for model, metrics in overall.values().items()

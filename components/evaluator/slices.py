@@ -1,30 +1,36 @@
-"""Metrics of every slice, of the candidate and of the pushed model side by side."""
+"""Metrics of every slice, of the evaluated and of the current model side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from components.entity_evaluator.config import EvaluationConfig
-from components.entity_evaluator.metrics import Groups, Outcomes, measure
+from components.entity_evaluator.intervals import intervals
+from components.entity_evaluator.metrics import Floats, Groups, Outcomes, measure
+
+_ENDS = ("low", "high")
 
 
 def slice_table(
-    outcomes: Mapping[str, Outcomes], extra: pa.Table, config: EvaluationConfig, task: str
+    outcomes: Mapping[str, Outcomes],
+    extra: pa.Table,
+    config: EvaluationConfig,
+    metrics: Sequence[str],
 ) -> pa.Table:
     """One row overall and one a slice, in the order of the slicings and then of the values.
 
     Columns: slice ("company=A, trip_start_hour=3"), columns, values, rows, and for each metric
-    and each model `<metric>` (the candidate) and `pushed_<metric>`; null where it is undefined.
+    `<metric>`, `<metric>_low` and `<metric>_high` (the evaluated model and its interval), and
+    `pushed_<metric>` or `blessed_<metric>` (the current model); null where it is undefined.
 
     Args:
-      outcomes: By model: candidate, and pushed where there is one.
+      outcomes: By model: "" is the evaluated one, `pushed` or `blessed` the current one.
       extra: (rows,) words of the slice columns.
-      config: Its slices and metrics.
-      task: `classification` or `regression`.
+      config: Its slices and confidence.
+      metrics: What to measure.
     """
-    metrics = config.metrics_for(task)
     tables = []
     for columns in ((), *config.slices):
         names, groups = _groups(extra, columns)
@@ -34,12 +40,18 @@ def slice_table(
             "values": pa.array([list(values) for values in names], pa.list_(pa.string())),
             "rows": pa.array(groups.rows),
         }
+        for metric, ends in intervals(outcomes[""], groups, metrics, config.confidence).items():
+            rows |= {f"{metric}_{end}": _nullable(v) for end, v in zip(_ENDS, ends, strict=True)}
         for model, found in outcomes.items():
-            prefix = "" if model == "candidate" else f"{model}_"
+            prefix = f"{model}_" if model else ""
             for metric, values in measure(found, groups, metrics).items():
-                rows[f"{prefix}{metric}"] = pa.array(values, mask=np.isnan(values))
+                rows[f"{prefix}{metric}"] = _nullable(values)
         tables.append(pa.table(rows))
     return pa.concat_tables(tables)
+
+
+def _nullable(values: Floats) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values))
 
 
 def _groups(extra: pa.Table, columns: tuple[str, ...]) -> tuple[list[tuple[str, ...]], Groups]:

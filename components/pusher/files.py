@@ -31,10 +31,14 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
     The caller holds the lock, so that one name for the staged file is enough and none piles up.
     """
+    write_text(path, f"{json.dumps(content, indent=1, sort_keys=True)}\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file as `write_json` does."""
     staged = path.with_name(f".{path.name}.new")
     with staged.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, sort_keys=True)
-        file.write("\n")
+        file.write(text)
         sync(file)
     staged.replace(path)
     sync_folder(path.parent)

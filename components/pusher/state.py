@@ -15,8 +15,9 @@ def state(parameters: Parameters, inputs: Inputs) -> State:
     Raises:
       BeamfleetError: the directory cannot be used.
     """
+    [model] = inputs["model"]
     versions = PushedVersions(parameters["push_destination"])
     return {
-        "baseline_version": versions.baseline_for(candidate_uri(inputs["model"])),
+        "baseline_version": versions.baseline_for(candidate_uri(model)),
         "directory_id": versions.directory_id(),
     }

@@ -3,6 +3,8 @@
     <directory>/1/ 2/ ...      a whole store (entity models or an ensemble) and its version.json
     <directory>/CURRENT        {"version": 2, "highest": 3}, renamed into place last
     <directory>/history.jsonl  one line a push or rollback: time, action, from, to, by
+    <directory>/models.config  of SavedModels: what TensorFlow Serving is told, see
+                               `tensorflow_serving.py`
 
 A version is there for readers once CURRENT knows its number: `highest` says up to which. What a
 killed push left is hidden, and the next push removes it. A number is never given to two versions.
@@ -24,6 +26,7 @@ from components.files import is_remote, write_whole
 from components.pusher import files
 from components.pusher.directory import Pointer, PushedDirectory, Version, words
 from components.pusher.stores import PushedStore, open_store
+from components.pusher.tensorflow_serving import write_config
 
 __all__ = ["PushedVersions", "Version"]
 
@@ -108,6 +111,7 @@ class PushedVersions:
             self._files.start_if_empty()
             current = self.current()
             if current and current.details["store_fingerprint"] == store.fingerprint:
+                write_config(self._files.root, current.number)  # a killed push may owe it
                 return current
             self._check_fits(store, current, candidate_uri, baseline_version)
             pushed = self._add(store, candidate_uri, baseline_version, current)
@@ -135,6 +139,7 @@ class PushedVersions:
             if number != pointer.version:
                 self._files.point(Pointer(number, pointer.highest))
                 self._log("rollback", pointer.version, number)
+            write_config(self._files.root, number)
             return target
 
     def _previous(self, pointer: Pointer) -> int:
@@ -197,6 +202,7 @@ class PushedVersions:
         self._stage(store, details).rename(self._files.root / str(number))
         files.sync_folder(self._files.root)
         self._files.point(Pointer(number, number))
+        write_config(self._files.root, number)
         self._log("push", before, number)
         return Version(number, f"{self.directory}/{number}", details, new=True)
 

@@ -14,6 +14,8 @@ from components.files import exists
 PROGRAM, DESCRIPTION, FORMAT_SERVING = "saved_model.pb", "beamfleet.json", "Format-Serving"
 FORMAT, VERSION = "beamfleet saved model", 1
 SIGNATURE = "serving_default"
+STARTED = "started.json"
+"""In the ModelRun: from which model the training took its weights."""
 
 
 def find_saved_model(uri: str) -> str | None:

@@ -23,6 +23,9 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx_bsl.tfxio import dataset_options
 
 from components.errors import BeamfleetError
+from components.files import write_json
+from components.saved_model.layout import STARTED
+from components.saved_model.weights import start_from
 
 _SHUFFLE_ROWS, _BATCH_SIZE = 10_000, 128
 
@@ -53,10 +56,13 @@ class TrainingData:
 
     @property
     def hparams(self) -> Mapping[str, Any]:
-        """Those of the pipeline; what the tuner found wins. `batch_size` (128) is obeyed here."""
-        given = dict((self._fn_args.custom_config or {}).get("hparams", {}))
+        """Those of the pipeline; what the tuner found wins, and over it a candidate's own ones.
+
+        `batch_size` (128) is obeyed here.
+        """
+        config = self._fn_args.custom_config or {}
         tuned = (self._fn_args.hyperparameters or {}).get("values", {})
-        return {**given, **tuned}
+        return {**config.get("hparams", {}), **tuned, **config.get("candidate_hparams", {})}
 
     @property
     def trials(self) -> int:
@@ -90,6 +96,18 @@ class TrainingData:
     def tensorboard(self) -> keras.callbacks.Callback:
         """Writes the training curves into the ModelRun artifact, for TensorBoard."""
         return keras.callbacks.TensorBoard(self._fn_args.model_run_dir, update_freq="epoch")
+
+    def warm_start(self, model: keras.Model) -> None:
+        """Gives the model the weights of the current one; without `warm_start=True`, or where there
+        is none yet, it stays as it is.
+
+        Raises:
+          BeamfleetError: it has another architecture.
+        """
+        if self._fn_args.base_model:
+            start_from(model, self._fn_args.base_model)
+            note = {"from": self._fn_args.base_model}
+            write_json(f"{self._fn_args.model_run_dir}/{STARTED}", note)
 
     def export(self, model: keras.Model) -> None:
         """Saves the model with the preprocessing inside: it takes serialized, raw tf.Examples.
@@ -149,6 +167,7 @@ class _Served(tf.Module):
         raw_spec: dict[str, Any],
     ) -> None:
         super().__init__()
+        self.weights = list(model.weights)  # by this name `components.saved_model.weights` reads
         self.model = model
         self.layer = transform.transform_features_layer()
         self._columns = columns

@@ -46,6 +46,8 @@ class Trainer(stock.Trainer):
         transform_graph: channel.BaseChannel | None = None,
         hyperparameters: channel.BaseChannel | None = None,
         base_model: channel.BaseChannel | None = None,
+        candidate: str = "",
+        candidate_hparams: Mapping[str, Any] | None = None,
     ) -> None:
         """Makes the node.
 
@@ -60,7 +62,9 @@ class Trainer(stock.Trainer):
           steps: To train and to evaluate, in `fn_args`; 0: as the run_fn likes.
           transform_graph: TransformGraph.
           hyperparameters: HyperParameters, such as a tuner's.
-          base_model: Model to start from.
+          base_model: Model to start from, in `fn_args.base_model`; the channel may be empty.
+          candidate: Name of this one of several.
+          candidate_hparams: Win over `hparams` and over the tuner's.
 
         Raises:
           BeamfleetError: `task` is none of the two, or `run_fn` cannot be found.
@@ -83,5 +87,8 @@ class Trainer(stock.Trainer):
                 "classes": list(classes),
                 "hparams": dict(hparams or {}),
                 "code_fingerprint": code_fingerprint(run_fn),
+                "warm_start": base_model is not None,
+                "candidate": candidate,
+                "candidate_hparams": dict(candidate_hparams or {}),
             },
         )

@@ -63,8 +63,10 @@ class ModelSteps(Recorder):
         task: str | None = None,
         classes: Sequence[str] | Sequence[int] | None = None,
         hparams: Mapping[str, Any] | None = None,
+        candidates: Mapping[str, Mapping[str, Any]] | None = None,
+        warm_start: bool = False,
     ) -> Self:
-        """Trains one model, a TensorFlow SavedModel, with TFX's Trainer.
+        """Trains one model, a TensorFlow SavedModel, with TFX's Trainer; or several that compete.
 
         Args:
           run_fn: Dotted path of `run_fn(fn_args)`; see `components.saved_model.training`.
@@ -72,11 +74,25 @@ class ModelSteps(Recorder):
           task: "classification" (the default) or "regression".
           classes: In the order of the model's outputs; default: 0, 1, ...
           hparams: JSON values, in `fn_args.custom_config["hparams"]`.
+          candidates: Name -> hparams of its own, which win over `hparams` and over the tuner's:
+            `{"wide": {"units": 128}, "deep": {"layers": 4}}`. Each is trained; `evaluate` blesses
+            the best by the first of its metrics that passes, and that is what is pushed.
+          warm_start: Gives `run_fn` the current model in `fn_args.base_model`: the pushed one, or
+            else the latest blessed one. The first run has none.
         """
         options = given(
             task=task, classes=classes, hparams=None if hparams is None else dict(hparams)
         )
-        return self._record(steps.Train(run_fn, label, options))
+        own = dict(candidates or {})
+        train = made(
+            steps.Train,
+            run_fn=run_fn,
+            label=label,
+            options=options,
+            candidates=own,
+            warm_start=warm_start,
+        )
+        return self._record(train)
 
     def train_per_entity(
         self,
@@ -128,9 +144,10 @@ class ModelSteps(Recorder):
         min_eval_rows: int | None = None,
         positive_label: str | None = None,
     ) -> Self:
-        """Evaluates on the split `eval` and blesses entity by entity.
+        """Evaluates on the split `eval`; blesses entity by entity, or the best of the candidates.
 
-        The arguments are those of `components.entity_evaluator.config.EvaluationConfig`.
+        The arguments are those of `components.entity_evaluator.config.EvaluationConfig`; what is
+        compared with is in docs/models.md.
         """
         options = given(
             metrics=several(metrics),

@@ -18,6 +18,7 @@ from pipelines.noise import output_to
 from pipelines.pipeline import Pipeline
 from pipelines.progress import noted, progress_on
 from pipelines.projects import PIPELINES, load_pipeline
+from pipelines.render import shown
 
 OPTIONS = ("data", "eval_data", "images", "blip", "clip", "allow_private")
 """Of the command line, for the function `pipeline` that has a parameter of the name."""
@@ -76,9 +77,13 @@ def _run(pipeline: Pipeline, arguments: argparse.Namespace, interruption: _Inter
         _call_on_exit(pipeline, run_id, "stopped")
         os._exit(128 + interruption.number)  # threads of Beam and gRPC would keep Python alive
     except BeamfleetError as error:
-        _alert(pipeline, run_id, {"run_failed": str(error)})
+        report = ""
+        with suppress(BeamfleetError):  # it may have failed before there was a run
+            report = _write_report(metadata.read_run(pipeline.root, run_id))
+        _alert(pipeline, run_id, {"run_failed": str(error)}, report)
         _call_on_exit(pipeline, run_id, "failed", str(error))
-        raise BeamfleetError(f"{error}\nlog: {log}") from error
+        where = f"\nreport: {report}" if report else ""
+        raise BeamfleetError(f"{error}\nlog: {log}{where}") from error
     metadata.close_runs(pipeline.root, "done")
     status = _report(pipeline, run_id, arguments)
     return status if _call_on_exit(pipeline, run_id, "done") else 1
@@ -101,13 +106,30 @@ def _call_on_exit(pipeline: Pipeline, run_id: str, state: str, error: str = "") 
     return True
 
 
-def _alert(pipeline: Pipeline, run_id: str, events: Mapping[str, str]) -> None:
+def _write_report(run: metadata.Run) -> str:
+    """The address of the page, "" where it could not be made: stderr says why, the run goes on."""
+    try:
+        from pipelines.report.make import write_report
+
+        made = write_report(run)
+    except Exception as error:
+        print(
+            f"beamfleet: no report was made: {shown(f'{type(error).__name__}: {error}')}",
+            file=sys.stderr,
+        )
+        return ""
+    for problem in made.problems:
+        print(f"beamfleet: the report is not whole: {shown(problem)}", file=sys.stderr)
+    return made.path.as_uri()
+
+
+def _alert(pipeline: Pipeline, run_id: str, events: Mapping[str, str], report: str) -> None:
     """Tells whom the pipeline names; what goes wrong with that is said, and nothing more."""
     asked = pipeline.step(steps.Alert)
     events = {event: why for event, why in events.items() if asked and event in asked.on}
     if not asked or not events:
         return
-    text = alerts.message(pipeline.name, run_id, str(pipeline.root), events)
+    text = alerts.message(pipeline.name, run_id, str(pipeline.root), events, report)
     if failure := alerts.send(asked.webhook, text):
         print(f"beamfleet: no alert was sent: {failure}", file=sys.stderr)
 
@@ -148,8 +170,10 @@ def _execute(
 def _report(pipeline: Pipeline, run_id: str, arguments: argparse.Namespace) -> int:
     from pipelines.summary import summarise
 
-    summary = summarise(metadata.read_run(pipeline.root, run_id))
-    _alert(pipeline, run_id, alerts.happened(summary))
+    run = metadata.read_run(pipeline.root, run_id)
+    report = _write_report(run)
+    summary = summarise(run)
+    _alert(pipeline, run_id, alerts.happened(summary), report)
     if arguments.json:
         print(json.dumps(summary.to_dict()))
     else:

@@ -50,10 +50,12 @@ def find_run(name: str, base: Path) -> metadata.Run:
 
 
 def _nodes(run: metadata.Run) -> object:
-    table = plain_table("node", "state", "time", right=("time",))
+    table = plain_table("node", "state", "time", "CPU", "memory", right=("time", "CPU", "memory"))
     table.add_column("outputs", overflow="fold")
     for node in run.nodes:
         outputs = "\n".join(f"{a.key}: {a.type} {a.uri}" for a in node.outputs)
         state = f"[{STATE_STYLES[node.state]}]{node.state}[/]"
-        table.add_row(node.name, state, duration(node.seconds), outputs)
+        cpu = "-" if node.cpu_seconds is None else duration(node.cpu_seconds)
+        memory = "-" if node.peak_mb is None else f"{node.peak_mb:,.0f} MB"
+        table.add_row(node.name, state, duration(node.seconds), cpu, memory, outputs)
     return table

@@ -31,8 +31,7 @@ def build(
             continue
         with ExitStack() as stack:
             for comparison in in_force(kind, conditions, recorded):
-                for predicate in graph.predicates(comparison):
-                    stack.enter_context(Cond(predicate))
+                stack.enter_context(Cond(graph.predicate(comparison)))
             add(graph, recorded[kind])
     return TfxPipeline(
         pipeline_name=name,

@@ -30,16 +30,19 @@ class Graph:
         self.nodes.append(node.with_id(node_id))
         self.channels.update({ours: node.outputs[theirs] for ours, theirs in outputs.items()})
 
-    def predicates(self, comparison: Comparison) -> tuple[Any, Any]:
-        """TFX's predicates on what an earlier node has published.
+    def predicate(self, comparison: Comparison) -> Any:
+        """TFX's predicate on what an earlier node has published.
 
-        A property that is not there would be unequal to everything, without a word. The first one
-        holds for every number, or text, and for nothing else: TFX cannot even compare it then.
+        A property that is not there would be unequal to everything, without a word. The first half
+        holds for every number, or text, and for nothing else: TFX cannot even compare it then. One
+        predicate, because several are evaluated in any order, up to the first that is false.
         """
+        from tfx.dsl.placeholder.placeholder import logical_and
+
         published = self.channels[comparison.output].future()[0]
         found = published.custom_property(comparison.property)
         least = "" if isinstance(comparison.value, str) else -sys.float_info.max
-        return found >= least, comparison.compare(found, comparison.value)
+        return logical_and(found >= least, comparison.compare(found, comparison.value))
 
     @property
     def push_directory(self) -> str:

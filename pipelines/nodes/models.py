@@ -1,5 +1,7 @@
 """Nodes that make and evaluate models."""
 
+from typing import Any
+
 from components.user_function import code_fingerprint
 from pipelines import steps
 from pipelines.nodes.graph import Graph
@@ -97,20 +99,55 @@ def with_model(graph: Graph, step: steps.WithModel) -> None:
 
 
 def train(graph: Graph, step: steps.Train) -> None:
+    from tfx.types.channel import union
+
     from components.trainer.component import Trainer
 
-    node = Trainer(
-        examples=graph.channels["transformed_examples"],
-        schema=graph.channels["schema"],
-        transform_graph=graph.channels["transform_graph"],
-        hyperparameters=graph.channels.get("hyperparameters"),
-        run_fn=step.run_fn,
-        label=step.label,
-        **step.options,
+    base_model = _start(graph) if step.warm_start else None
+    models = []
+    for name, hparams in (step.candidates or {"": {}}).items():
+        node = Trainer(
+            examples=graph.channels["transformed_examples"],
+            schema=graph.channels["schema"],
+            transform_graph=graph.channels["transform_graph"],
+            hyperparameters=graph.channels.get("hyperparameters"),
+            base_model=base_model,
+            run_fn=step.run_fn,
+            label=step.label,
+            candidate=name,
+            candidate_hparams=hparams,
+            **step.options,
+        )
+        if graph.gate is not None:
+            node.add_upstream_node(graph.gate)
+        # Not "Trainer.wide": a dot ends the name of the pipeline in ML Metadata.
+        graph.add(node, f"Trainer-{name}" if name else "Trainer")
+        models.append(node.outputs["model"])
+    graph.channels["model"] = union(models) if step.candidates else models[0]
+
+
+def _start(graph: Graph) -> Any:
+    """The model to start from, a channel that may be empty."""
+    from components.current_model.strategy import WarmStartStrategy
+
+    examples = graph.channels["transformed_examples"]
+    node = _resolver(graph, WarmStartStrategy, examples=examples)
+    graph.add(node, "WarmStartResolver")
+    return node.outputs["model"]
+
+
+def _resolver(graph: Graph, strategy: Any, **channels: Any) -> Any:
+    from tfx.dsl.components.common.resolver import Resolver
+    from tfx.types import Channel
+    from tfx.types.standard_artifacts import Model, ModelBlessing
+
+    return Resolver(
+        strategy_class=strategy,
+        config={"push_destination": graph.push_directory},
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+        **channels,
     )
-    if graph.gate is not None:
-        node.add_upstream_node(graph.gate)
-    graph.add(node, "Trainer", model="model")
 
 
 def evaluate(graph: Graph, step: steps.Evaluate) -> None:
@@ -135,13 +172,22 @@ def evaluate(graph: Graph, step: steps.Evaluate) -> None:
 
 
 def _evaluate_one(graph: Graph, step: steps.Evaluate) -> None:
+    from components.current_model.strategy import BaselineStrategy
     from components.evaluator.component import Evaluator
 
+    model, train = graph.channels["model"], graph.steps[steps.Train]
+    assert isinstance(train, steps.Train)
+    baseline = _resolver(graph, BaselineStrategy, candidates=model)
+    graph.add(baseline, "BaselineResolver")
     node = Evaluator(
         examples=graph.channels["examples"],
-        model=graph.channels["model"],
+        model=model,
         transform_graph=graph.channels["transform_graph"],
+        baseline_model=baseline.outputs["model"],
         push_destination=graph.push_directory,
+        several=bool(train.candidates),
         **step.options,
     )
     graph.add(node, "Evaluator", evaluation="evaluation", blessing="blessing")
+    if train.candidates:
+        graph.channels["model"] = node.outputs["chosen_model"]

@@ -62,6 +62,9 @@ def test_a_failed_run_is_told_its_secret_kept_and_the_exit_function_called(tmp_p
     assert text.startswith("*small* run ") and "run failed: ExampleValidator: " in text
     assert "column 'tips'" in text and "beamfleet show" in text
     assert secret not in said
+    [report] = (tmp_path / "root" / "reports").iterdir()
+    assert f"report: {report.as_uri()}" in text and f"report: {report.as_uri()}" in said
+    assert "ExampleValidator failed" in report.read_text()
     ended = json.loads((tmp_path / "root" / "ended.json").read_text())
     assert (ended["pipeline"], ended["state"]) == ("small", "failed")
     assert "column 'tips'" in ended["error"]

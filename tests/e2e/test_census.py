@@ -51,6 +51,22 @@ def test_it_is_validated_pushed_and_used(census):
     assert summary["inference"]["model_version"] == 1
 
 
+def test_it_has_a_report_and_its_nodes_their_cost(census):
+    root, summary = census
+    [report] = root.glob(f"reports/{summary['run']}.html")
+    assert summary["paths"]["report"] == report.as_uri()
+    text = report.read_text()
+    assert len(text) < 6_000_000 and "could not be drawn" not in text
+    assert "The model was blessed and pushed as version 1." in text and "Prof-school" in text
+    shown = json.loads(beamfleet("show", summary["run"], "--root", root, "--json"))
+    nodes = {node["name"]: node for node in shown["nodes"]}
+    assert all(node["cpu_seconds"] is not None for node in nodes.values())
+    assert nodes["EntityEvaluator"]["cpu_seconds"] > nodes["SchemaGen"]["cpu_seconds"]
+    assert nodes["EntityTrainer"]["peak_mb"] > nodes["EntityTrainer"]["start_mb"] > 100
+    made = beamfleet("report", summary["run"], "--root", root, "--out", root / "own.html", "--json")
+    assert json.loads(made)["bytes"] == (root / "own.html").stat().st_size
+
+
 def test_three_entities_against_plain_pandas_and_scikit_learn(census):
     _, summary = census
     train = _rows(Path(summary["paths"]["examples"]) / "Split-train").dropna()

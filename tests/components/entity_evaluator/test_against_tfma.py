@@ -98,6 +98,7 @@ CASES: dict[str, Any] = {
             "f1": "f1_score",
             "log_loss": "binary_crossentropy",
             "auc": "auc",
+            "calibration": "calibration",
         },
     ),
     "multi-class": (
@@ -110,7 +111,7 @@ CASES: dict[str, Any] = {
     ),
     "regression": (
         ModelSpec(("education",), "income", "regression", FEATURES),
-        {"mse": "mean_squared_error", "mae": "mean_absolute_error"},
+        {"mse": "mean_squared_error", "mae": "mean_absolute_error", "calibration": "calibration"},
     ),
 }
 

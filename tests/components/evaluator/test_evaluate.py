@@ -11,8 +11,10 @@ import pytest
 import tensorflow_model_analysis as tfma
 
 from components.entity_evaluator.config import EvaluationConfig
+from components.entity_evaluator.result import EvaluationResult
 from components.errors import BeamfleetError
-from components.evaluator.evaluate import EvaluationResult, EvaluationTask, evaluate
+from components.evaluator.current import CurrentModel
+from components.evaluator.evaluate import Evaluation, EvaluationTask, evaluate
 from components.examples.read import ExamplesSplit
 from components.saved_model.write import describe
 from tests.components.saved_model.models import Formula, save
@@ -42,15 +44,25 @@ def model(folder: Path, weight: float, label: str = "tipped") -> str:
     return uri
 
 
-def run(
-    folder: Path, split: ExamplesSplit, candidate: str, pushed: str | None = None, **config: Any
-) -> EvaluationResult:
-    target = folder / "evaluation"
-    task = EvaluationTask(split, candidate, pushed, None, str(target), ROWS)
+def contest(
+    folder: Path,
+    split: ExamplesSplit,
+    candidates: dict[str, str],
+    current: CurrentModel | None = None,
+    **config: Any,
+) -> Evaluation:
+    task = EvaluationTask(split, candidates, current, None, str(folder / "evaluation"), ROWS)
     settings = {"metrics": ["accuracy", "auc"], **config}
     return evaluate(
         task, EvaluationConfig.from_dict(settings), lambda: beam.Pipeline(runner="FnApiRunner")
     )
+
+
+def run(
+    folder: Path, split: ExamplesSplit, candidate: str, pushed: str | None = None, **config: Any
+) -> EvaluationResult:
+    current = CurrentModel("pushed", pushed, 3) if pushed else None
+    return contest(folder, split, {"": candidate}, current, **config).result
 
 
 def test_metrics_overall_and_by_slices(tmp_path: Path) -> None:
@@ -143,15 +155,16 @@ def test_the_label_is_that_of_the_preprocessing(tmp_path: Path, label: str) -> N
     split = examples(tmp_path)
     uri = model(tmp_path / "m", 5.0, label=label)
     task = EvaluationTask(
-        split, uri, None, graph(tmp_path, split), str(tmp_path / "evaluation"), ROWS
+        split, {"": uri}, None, graph(tmp_path, split), str(tmp_path / "evaluation"), ROWS
     )
     result = evaluate(
         task,
         EvaluationConfig.from_dict({"metrics": ["accuracy"]}),
         lambda: beam.Pipeline(runner="FnApiRunner"),
     )
-    assert result.overall["candidate"]["accuracy"] == pytest.approx(0.5, abs=0.01)
-    assert result.overall["majority"]["accuracy"] == 0.5
+    overall = result.result.overall
+    assert overall["candidate"]["accuracy"] == pytest.approx(0.5, abs=0.01)
+    assert overall["majority"]["accuracy"] == 0.5
 
 
 def test_a_label_that_nobody_has_is_named(tmp_path: Path) -> None:
@@ -160,7 +173,7 @@ def test_a_label_that_nobody_has_is_named(tmp_path: Path) -> None:
     with pytest.raises(BeamfleetError, match="lack the label column 'paid'"):
         run(tmp_path, split, uri)
     task = EvaluationTask(
-        split, uri, None, graph(tmp_path, split), str(tmp_path / "evaluation"), ROWS
+        split, {"": uri}, None, graph(tmp_path, split), str(tmp_path / "evaluation"), ROWS
     )
     with pytest.raises(Exception, match=r"nor the preprocessed ones .* have a column 'paid'"):
         evaluate(
@@ -172,7 +185,7 @@ def test_a_label_that_nobody_has_is_named(tmp_path: Path) -> None:
 
 def test_lost_rows_are_an_error(tmp_path: Path) -> None:
     uri, split = model(tmp_path / "m", 5.0), examples(tmp_path)
-    task = EvaluationTask(split, uri, None, None, str(tmp_path / "e"), ROWS + 1)
+    task = EvaluationTask(split, {"": uri}, None, None, str(tmp_path / "e"), ROWS + 1)
     with pytest.raises(BeamfleetError, match="should have 401 rows, 400 were evaluated"):
         evaluate(
             task,

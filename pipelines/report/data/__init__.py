@@ -1,0 +1,1 @@
+"""What the sections show, read from artifacts: no TensorFlow, no HTML."""
