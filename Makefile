@@ -4,10 +4,11 @@ PIPELINE ?= census
 ARGS ?=
 LOCK = $(if $(wildcard environment/$(PIPELINE).lock),$(PIPELINE),base)
 
-.PHONY: help run test lint format bench lock clean
+.PHONY: help run notebooks test lint format bench lock clean
 
 help: ; @sed -n 's/^#: //p' Makefile
 #: make run [PIPELINE=census|taxi|captions|FILE] [ARGS="..."]  sets up and runs a pipeline (census)
+#: make notebooks                opens the notebooks in JupyterLab
 #: make test [ARGS="tests/..."]  runs the tests
 #: make lint | format            checks, or mends, the code
 #: make bench [ARGS="..."]       measures against peers
@@ -16,6 +17,7 @@ help: ; @sed -n 's/^#: //p' Makefile
 #: beamfleet has more: .venv/bin/beamfleet --help
 
 run: ; @$(PYTHON) environment/create.py $(LOCK) && .venv/bin/beamfleet run $(PIPELINE) $(ARGS)
+notebooks: ; @$(PYTHON) environment/create.py dev && .venv/bin/jupyter lab notebooks
 test: ; @$(PYTHON) environment/create.py dev && .venv/bin/python -m pytest $(ARGS)
 lint: ; @$(PYTHON) environment/create.py dev && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 format: ; @.venv/bin/ruff format . && .venv/bin/ruff check --fix .

@@ -81,6 +81,7 @@ _ADVICE = {
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "captions": ("torch", "transformers", "PIL", "sacrebleu"),
+    "export": ("mlflow", "openlineage"),
 }
 """Extra of the distribution -> modules that come with it."""
 
@@ -92,8 +93,9 @@ def check_installed(extra: str) -> None:
       BeamfleetError: says how to install them.
     """
     if missing := [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]:
+        ours = f"`make run PIPELINE={extra}`, or " if extra == "captions" else ""
         raise BeamfleetError(
-            f"{', '.join(missing)} cannot be found: install with `make run PIPELINE={extra}`, or "
+            f"{', '.join(missing)} cannot be found: install with {ours}"
             f"`pip install 'beamfleet[{extra}]'`"
         )
 

@@ -55,9 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for add in (
-        _run, _watch, _list, _runs, _show, _report, _schema, _predict, _serve, _rollback, _export,
-        _init,
-    ):  # fmt: skip
+        *(_run, _watch, _list, _runs, _show, _compare, _lineage, _tensorboard),
+        *(_report, _schema, _predict, _serve, _rollback, _export, _init),
+    ):
         add(commands)
     return parser
 
@@ -196,6 +196,57 @@ def _show(commands: Commands) -> None:
     _json(parser)
 
 
+def _compare(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "compare",
+        "compare two runs: parameters, code, data, metrics, slices, entities, seconds",
+        "20250131-120000 latest",
+        "runs/census /tmp/census",
+        "20250131-120000 20250201-120000 --root runs/census --json",
+    )
+    for name in "ab":
+        parser.add_argument(
+            name, metavar="RUN", help="name of a run, ROOT/NAME, `latest`, or a root: its latest"
+        )
+    _root(parser)
+    _json(parser)
+
+
+def _lineage(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "lineage",
+        "show what made an artifact, and what was made from it",
+        "runs/census/pushed/1 --up",
+        "runs/census/artifacts/ExampleGen/examples/1 --down",
+        "6 --root runs/census --json",
+    )
+    parser.add_argument(
+        "artifact",
+        metavar="ARTIFACT",
+        help="folder of an artifact or a path in it, a pushed version's folder, or an id",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--up", action="store_true", help="only what made it")
+    which.add_argument("--down", action="store_true", help="only what was made from it")
+    _root(parser)
+    _json(parser)
+
+
+def _tensorboard(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "tensorboard",
+        "show the training curves of a run in TensorBoard, on this machine only",
+        "latest --root runs/taxi",
+        "20250131-120000 --port 6007",
+    )
+    parser.add_argument("run", nargs="?", default="latest", help="name of a run (latest)")
+    parser.add_argument("--port", type=int, default=6006, help="0 takes any free one (6006)")
+    _root(parser)
+
+
 def _report(commands: Commands) -> None:
     parser = _add(
         commands,
@@ -256,29 +307,45 @@ def _export(commands: Commands) -> None:
     parser = _add(
         commands,
         "export",
-        "export images and their captions as pairs to train an image generator on",
-        "runs/captions --out pairs",
-        "runs/captions --out pairs --format imagefolder --min-probability 0.8 --caption all",
-    )
-    parser.add_argument("result", help="root of runs that captioned images, or folder of a result")
-    parser.add_argument("--out", required=True, metavar="DIR", help="new or empty folder")
-    parser.add_argument(
-        "--format",
-        choices=("webdataset", "imagefolder"),
-        default="webdataset",
-        help="tar shards, or an image folder of Hugging Face (webdataset)",
+        "export a run for MLflow or OpenLineage, or captioned images as pairs for training",
+        "runs/census --to mlflow --out mlruns",
+        "runs/census/20250131-120000 --to openlineage --out events.jsonl",
+        "latest --to openlineage --url http://localhost:5000",
+        "runs/captions --to webdataset --out pairs",
+        "runs/captions --to imagefolder --out pairs --min-probability 0.8 --caption all",
     )
     parser.add_argument(
-        "--min-probability", type=float, default=0.0, metavar="P", help="leave out the rest (0)"
+        "what",
+        metavar="RUN",
+        help="a root (its latest run), ROOT/RUN, or a run below `runs`; for images the root of "
+        "runs that captioned them, or the folder of a result",
+    )
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=("mlflow", "openlineage", "webdataset", "imagefolder"),
+        help="tracking store; events; tar shards of images, or an image folder of Hugging Face",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help="mlflow: folder of a file store; openlineage: new file; images: new or empty folder",
+    )
+    parser.add_argument(
+        "--url", help="server of mlflow or openlineage instead; keys: the environment, see docs"
+    )
+    parser.add_argument(
+        "--min-probability", type=float, metavar="P", help="images: leave out the rest (0)"
     )
     parser.add_argument(
         "--caption",
         choices=("best", "all"),
-        default="best",
         help="captions of an image (best); all: `text` of an imagefolder is a list, .txt has lines",
     )
     parser.add_argument(
-        "--allow-private", action="store_true", help="fetch also from addresses that are not public"
+        "--allow-private",
+        action="store_true",
+        help="images: fetch also from addresses that are not public",
     )
     _json(parser)
 

@@ -11,8 +11,9 @@ from typing import Any
 from components.errors import BeamfleetError
 from pipelines.environment import environment
 from pipelines.lock import is_held
+from pipelines.metadata_store import DATABASE as DATABASE
+from pipelines.metadata_store import opened as _store
 
-DATABASE = "metadata.db"
 _ERROR, _STATE, _SECONDS, _LEFT_OUT = "error", "state", "seconds", "left_out"
 _ENVIRONMENT = "environment"
 CPU_SECONDS, PEAK_MB, START_MB = "cpu_seconds", "peak_rss_mb", "start_rss_mb"
@@ -30,6 +31,8 @@ class Artifact:
     uri: str
     properties: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Custom properties."""
+    id: int = 0
+    """In ML Metadata."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,10 @@ class Node:
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Execution properties: structures are JSON."""
     inputs: tuple[Artifact, ...] = ()
-    """Empty where a node took its outputs from the cache of a run that kept none."""
+    """What it read, by the name of the input; empty where a node took its outputs from the cache of
+    a run that kept none."""
+    id: int = 0
+    """Of the execution in ML Metadata."""
     cpu_seconds: float | None = None
     """Of the process and its children; None: not measured, as of a killed or cached node."""
     peak_mb: float | None = None
@@ -97,9 +103,9 @@ class Run:
 
 def read_runs(root: Path) -> list[Run]:
     """All runs of a root, oldest first, without the artifacts."""
-    with opened(root) as store:
+    with _store(root) as store:
         contexts = store.get_contexts_by_type("pipeline_run")
-        runs = [_run(store, context, root, with_outputs=False) for context in contexts]
+        runs = [_run(store, context, root, with_artifacts=False) for context in contexts]
     return sorted(runs, key=lambda run: (run.started, run.run_id))
 
 
@@ -109,10 +115,10 @@ def read_run(root: Path, run_id: str) -> Run:
     Raises:
       BeamfleetError: there is no such run; names the latest ones.
     """
-    with opened(root) as store:
+    with _store(root) as store:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
         if context is not None:
-            return _run(store, context, root, with_outputs=True)
+            return _run(store, context, root, with_artifacts=True)
         names = sorted(c.name for c in store.get_contexts_by_type("pipeline_run"))
     raise BeamfleetError(
         f"{root} has no run {run_id!r}; the latest are: {', '.join(names[-5:]) or 'none'}"
@@ -134,7 +140,7 @@ def close_runs(root: Path, state: str, error: str = "") -> None:
     from ml_metadata.proto import metadata_store_pb2
 
     value = metadata_store_pb2.Execution.State.Value("FAILED" if state == "failed" else "CANCELED")
-    with opened(root) as store:
+    with _store(root) as store:
         executions = [e for e in store.get_executions() if _state_name(e) not in _STATES]
         for execution in executions:
             execution.last_known_state = value
@@ -148,7 +154,7 @@ def close_runs(root: Path, state: str, error: str = "") -> None:
 
 def note_error(root: Path, run_id: str, node: str, error: str) -> None:
     """Keeps the reason of a failed node for `beamfleet show`."""
-    with opened(root) as store:
+    with _store(root) as store:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
         executions = store.get_executions_by_context(context.id) if context is not None else []
         failed = [e for e in executions if _node_name(store, e) == node]
@@ -179,14 +185,14 @@ def timed(root: Path, run_id: str) -> Iterator[None]:
 
 def note_left_out(root: Path, run_id: str, nodes: Sequence[str]) -> None:
     """Keeps which nodes did not run because of their conditions: they left nothing themselves."""
-    with opened(root) as store:
+    with _store(root) as store:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
         context.custom_properties[_LEFT_OUT].string_value = " ".join(nodes)
         store.put_contexts([context])
 
 
 def _note_seconds(root: Path, run_id: str, seconds: float) -> None:
-    with opened(root) as store:
+    with _store(root) as store:
         context = store.get_context_by_type_and_name("pipeline_run", run_id)
         if context is not None:
             context.custom_properties[_SECONDS].double_value = seconds
@@ -201,63 +207,52 @@ def find_roots(base: Path) -> list[Path]:
     return sorted(path.parent for path in base.glob(f"*/{DATABASE}"))
 
 
-@contextmanager
-def opened(root: Path) -> Iterator[Any]:
-    """The store of ML Metadata.
-
-    Raises:
-      BeamfleetError: there are no runs yet, or it cannot be read or written.
-    """
-    database = root / DATABASE
-    if not database.exists():
-        raise BeamfleetError(f"{root} has no runs yet ({DATABASE} is missing)")
-    from ml_metadata import MetadataStore, errors
-    from ml_metadata.proto import metadata_store_pb2
-
-    config = metadata_store_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = str(database)
-    try:
-        yield MetadataStore(config)
-    except errors.StatusError as error:
-        text = str(error).strip().splitlines()
-        raise BeamfleetError(
-            f"{database} cannot be read or written, is the disk full? {text[0] if text else ''}"
-        ) from error
-
-
-def _run(store: Any, context: Any, root: Path, *, with_outputs: bool) -> Run:
-    executions = store.get_executions_by_context(context.id)
-    outputs, inputs = _artifacts(store, executions) if with_outputs else ({}, {})
+def nodes_of(
+    store: Any, root: Path, executions: Sequence[Any], *, with_artifacts: bool = True
+) -> list[Node]:
+    """Executions of one root, as nodes, in the order in which they started."""
+    outputs, inputs = _artifacts(store, executions) if with_artifacts else ({}, {})
+    makers = _makers(store, executions, outputs)
     # A killed process could not say that it ended; the lock knows.
     unfinished = "running" if is_held(root) else "stopped"
     nodes = [
-        _node(store, e, (outputs.get(e.id, ()), inputs.get(e.id, ())), unfinished)
+        _node(store, e, makers.get(e.id), (outputs.get(e.id, ()), inputs.get(e.id, ())), unfinished)
         for e in executions
     ]
+    return sorted(nodes, key=lambda node: node.started)
+
+
+def _run(store: Any, context: Any, root: Path, *, with_artifacts: bool) -> Run:
+    executions = store.get_executions_by_context(context.id)
+    nodes = nodes_of(store, root, executions, with_artifacts=with_artifacts)
     pipelines = [
         c.name
         for e in executions[:1]
         for c in store.get_contexts_by_execution(e.id)
         if c.type == "pipeline"
     ]
-    ordered = tuple(sorted(nodes, key=lambda node: node.started))
-    state = _noted(context, _STATE) or unfinished
+    state = _noted(context, _STATE) or ("running" if is_held(root) else "stopped")
     known = context.custom_properties
     took = known[_SECONDS].double_value if _SECONDS in known else None
     with_what = json.loads(_noted(context, _ENVIRONMENT) or "{}")
     left_out = tuple(_noted(context, _LEFT_OUT).split())
     name = pipelines[0] if pipelines else ""
-    return Run(context.name, name, str(root), state, ordered, took, with_what, left_out)
+    return Run(context.name, name, str(root), state, tuple(nodes), took, with_what, left_out)
 
 
 def _node(
     store: Any,
     execution: Any,
+    maker: Any,
     artifacts: tuple[tuple[Artifact, ...], tuple[Artifact, ...]],
     unfinished: str,
 ) -> Node:
-    parameters = {name: _plain(v) for name, v in execution.custom_properties.items()}
-    cost = [parameters.pop(name, None) for name in (CPU_SECONDS, PEAK_MB, START_MB)]
+    own = _parameters(execution)
+    cost = [own.get(name) for name in (CPU_SECONDS, PEAK_MB, START_MB)]
+    # What a driver finds out, such as fingerprints of files, a cached execution does not have.
+    parameters = {**(_parameters(maker) if maker else {}), **own}
+    for name in (CPU_SECONDS, PEAK_MB, START_MB):
+        parameters.pop(name, None)
     started, ended = execution.create_time_since_epoch, execution.last_update_time_since_epoch
     return Node(
         name=_node_name(store, execution),
@@ -268,6 +263,7 @@ def _node(
         error=_noted(execution, _ERROR),
         parameters=parameters,
         inputs=artifacts[1],
+        id=execution.id,
         cpu_seconds=cost[0],
         peak_mb=cost[1],
         start_mb=cost[2],
@@ -293,6 +289,34 @@ def _node_name(store: Any, execution: Any) -> str:
     return names[0] if names else str(execution.type)
 
 
+def _makers(
+    store: Any, executions: Sequence[Any], outputs: Mapping[int, tuple[Artifact, ...]]
+) -> dict[int, Any]:
+    """Id of a cached execution -> the one that made what it took."""
+    from ml_metadata.proto import metadata_store_pb2
+
+    cached = {
+        outputs[e.id][0].id: e.id
+        for e in executions
+        if e.last_known_state == metadata_store_pb2.Execution.CACHED and outputs.get(e.id)
+    }
+    made = [
+        event
+        for event in store.get_events_by_artifact_ids(list(cached))
+        if event.type == metadata_store_pb2.Event.OUTPUT
+    ]
+    first = {
+        artifact: min(event.execution_id for event in made if event.artifact_id == artifact)
+        for artifact in {event.artifact_id for event in made}
+    }
+    by_id = {e.id: e for e in store.get_executions_by_id(set(first.values()))}
+    return {cached[artifact]: by_id[maker] for artifact, maker in first.items()}
+
+
+def _parameters(execution: Any) -> dict[str, Any]:
+    return {name: _plain(v) for name, v in execution.custom_properties.items()}
+
+
 _ByExecution = dict[int, tuple[Artifact, ...]]
 
 
@@ -315,7 +339,7 @@ def _artifacts(store: Any, executions: Sequence[Any]) -> tuple[_ByExecution, _By
     for event in events:
         key = next((s.key for s in event.path.steps if s.HasField("key")), "")
         artifact, side = by_id[event.artifact_id], sides[event.type]
-        made = Artifact(key, artifact.type, artifact.uri, _properties(artifact))
+        made = Artifact(key, artifact.type, artifact.uri, _properties(artifact), artifact.id)
         side[event.execution_id] = (*side.get(event.execution_id, ()), made)
     return outputs, inputs
 

@@ -17,8 +17,9 @@ from typing import Any
 from components.errors import BeamfleetError
 from components.files import exists
 from components.outside import Given
-from pipelines import metadata, plan
+from pipelines import plan
 from pipelines.events import CACHED, STARTED, NodeEvent, Observer
+from pipelines.metadata_store import DATABASE, opened
 from pipelines.plan import NodePlan
 
 _DRIVER = ".driver.Driver"
@@ -40,12 +41,12 @@ class Reuse:
 def find(root: Path, digest: str) -> tuple[Reuse, ...]:
     """What every node of the pipeline reuses; () if one would run, or TFX has to be asked."""
     nodes = plan.load(root, digest) if digest else ()
-    if not nodes or not (root / metadata.DATABASE).exists():
+    if not nodes or not (root / DATABASE).exists():
         return ()
     made: dict[str, Outputs] = {}
     found = []
     try:
-        with metadata.opened(root) as store:
+        with opened(root) as store:
             for node in nodes:
                 reuse = _reuse(store, node, made)
                 if reuse is None:
@@ -60,7 +61,7 @@ def find(root: Path, digest: str) -> tuple[Reuse, ...]:
 def register(root: Path, run_id: str, found: Sequence[Reuse], observer: Observer) -> None:
     """Writes the run into ML Metadata, as TFX does for cached nodes."""
     observer.nodes([reuse.node.name for reuse in found])
-    with metadata.opened(root) as store:
+    with opened(root) as store:
         for reuse in found:
             observer.on(NodeEvent(reuse.node.name, STARTED))
             _register(store, run_id, reuse)

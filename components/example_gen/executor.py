@@ -1,6 +1,7 @@
 """Executor of ExampleGen."""
 
 import dataclasses
+import json
 from typing import Any
 
 from tfx import types
@@ -15,6 +16,7 @@ from components.example_gen.schema_types import types_of_schema
 from components.example_gen.source import IngestConfig, Source
 
 _PAYLOAD_FORMAT = {"parquet": "FORMAT_PARQUET", "tf_example": "FORMAT_TF_EXAMPLE"}
+_NAMED_FILES = 1000
 
 
 class Executor(base_executor.BaseExecutor):
@@ -38,6 +40,8 @@ class Executor(base_executor.BaseExecutor):
         # What tfx.components.util.examples_utils.set_payload_format does; to import it costs 8 s.
         examples.set_string_custom_property("payload_format", _PAYLOAD_FORMAT[config.payload])
         _record(counts, examples, _absent(config.source, files))
+        named = [*files.main, *files.evaluation][:_NAMED_FILES]
+        examples.set_string_custom_property("files", json.dumps(named))
 
 
 def _ingested(

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from components.errors import BeamfleetError
-from pipelines.commands.show import find_run
+from pipelines.finding import find_run
 from pipelines.render import shown
 from pipelines.report.make import write_report
 

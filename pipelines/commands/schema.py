@@ -16,7 +16,7 @@ from components.curated_schema.text import parse_schema
 from components.errors import BeamfleetError
 from components.example_validator.proposal import read_proposal
 from components.example_validator.stopped import find_stopped
-from pipelines.commands.show import find_run
+from pipelines.finding import find_run
 from pipelines.metadata import Node, Run
 from pipelines.render import shown
 

@@ -5,8 +5,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from components.errors import BeamfleetError
 from pipelines import metadata
+from pipelines.finding import find_run
 from pipelines.render import STATE_STYLES, console, duration, escaped, plain_table
 from pipelines.summary import summarise
 from pipelines.summary_view import show_summary
@@ -27,26 +27,6 @@ def main(arguments: argparse.Namespace) -> int:
             terminal.print(f"[bold red]{node.name}[/]: {escaped(node.error)}", markup=True)
     show_summary(summary, terminal, everything=arguments.all)
     return 0
-
-
-def find_run(name: str, base: Path) -> metadata.Run:
-    """A run by its name, or the latest, below a root or a folder of roots.
-
-    Raises:
-      BeamfleetError: there is none.
-    """
-    roots = metadata.find_roots(base)
-    runs = [(run, root) for root in roots for run in metadata.read_runs(root)]
-    if not runs:
-        raise BeamfleetError(f"no runs below {base}; start one with `beamfleet run`")
-    if name == "latest":
-        latest, root = max(runs, key=lambda pair: pair[0].started)
-        return metadata.read_run(root, latest.run_id)
-    for run, root in runs:
-        if run.run_id == name:
-            return metadata.read_run(root, name)
-    names = ", ".join(run.run_id for run, _ in sorted(runs, key=lambda pair: pair[0].started)[-5:])
-    raise BeamfleetError(f"no run {name!r} below {base}; the latest are: {names}")
 
 
 def _nodes(run: metadata.Run) -> object:

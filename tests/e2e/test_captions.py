@@ -93,7 +93,7 @@ def test_the_contact_sheet_names_all_images(captions, folder):
 def test_pairs_are_exported(captions, tmp_path):
     root, _ = captions
     report = json.loads(
-        beamfleet("export", root, "--format", "webdataset", "--out", tmp_path / "pairs", "--json")
+        beamfleet("export", root, "--to", "webdataset", "--out", tmp_path / "pairs", "--json")
     )
     assert report["exported"] == 20
     assert list((tmp_path / "pairs").rglob("*.tar"))

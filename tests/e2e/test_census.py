@@ -15,12 +15,6 @@ pytestmark = pytest.mark.e2e
 ENTITIES = ("HS-grad", "Some-college", "Masters")
 
 
-@pytest.fixture(scope="module")
-def census(tmp_path_factory):
-    root = tmp_path_factory.mktemp("census")
-    return root, run("census", "--root", root)
-
-
 def test_every_row_and_entity_is_accounted_for(census):
     _, summary = census
     rows = sum(1 for _ in (ROOT / "data" / "census" / "census.data").open())

@@ -20,12 +20,6 @@ pytestmark = pytest.mark.e2e
 TRIPS = ROOT / "data" / "taxi" / "span-3" / "data.csv"
 
 
-@pytest.fixture(scope="module")
-def taxi(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    root = tmp_path_factory.mktemp("taxi")
-    return root, run("taxi", "--root", root)
-
-
 def test_the_model_is_good_and_pushed(taxi: tuple[Path, dict[str, Any]]) -> None:
     _, summary = taxi
     examples, evaluation = summary["examples"], summary["evaluation"]

@@ -12,7 +12,10 @@ from components.pusher.directory import Pointer
 from pipelines import cli
 
 HEAVY = ("tensorflow", "tfx", "apache_beam", "pandas", "numpy", "pyarrow", "sklearn", "rich")
-COMMANDS = ("run", "list", "runs", "show", "predict", "serve", "rollback", "init", "export")
+COMMANDS = (
+    *("run", "list", "runs", "show", "compare", "lineage", "tensorboard", "predict"),
+    *("serve", "rollback", "init", "export"),
+)
 ROOT = Path(__file__).parents[2]
 
 

@@ -54,7 +54,7 @@ def put_run(root, run_id, outputs):
 
 
 def test_it_exports_says_what_failed_and_how_to_read_the_rest(result, tmp_path, capsys):
-    assert cli.main(["export", result, "--out", str(tmp_path / "out")]) == 1
+    assert cli.main(["export", result, "--to", "webdataset", "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
     assert printed.out.startswith(f"2 of 4 images of {result}\nare in {tmp_path}/out; read them")
     assert f"webdataset.WebDataset('{tmp_path}/out/train/000000.tar')" in printed.out
@@ -66,7 +66,7 @@ def test_it_exports_says_what_failed_and_how_to_read_the_rest(result, tmp_path, 
 
 
 def test_it_says_that_several_captions_are_a_list(result, tmp_path, capsys):
-    command = ["export", result, "--format", "imagefolder"]
+    command = ["export", result, "--to", "imagefolder"]
     for caption, said in (("best", False), ("all", True)):
         cli.main([*command, "--caption", caption, "--out", str(tmp_path / caption)])
         assert ("where `text` is a list" in capsys.readouterr().out) is said
@@ -74,7 +74,7 @@ def test_it_says_that_several_captions_are_a_list(result, tmp_path, capsys):
 
 def test_json_is_one_document_and_no_progress(result, tmp_path, capsys):
     (tmp_path / "c.png").write_bytes(image())
-    command = ["export", result, "--out", str(tmp_path / "out"), "--format", "imagefolder"]
+    command = ["export", result, "--out", str(tmp_path / "out"), "--to", "imagefolder"]
     assert cli.main([*command, "--json"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out) == {
@@ -117,12 +117,14 @@ def test_a_root_without_captions_is_refused(tmp_path):
 
 
 def test_what_cannot_be_is_refused_without_heavy_imports(tmp_path):
-    status, printed, heavy = beamfleet("export", "nowhere", "--out", "x", cwd=tmp_path)
+    status, printed, heavy = beamfleet(
+        "export", "nowhere", "--to", "webdataset", "--out", "x", cwd=tmp_path
+    )
     assert (status, heavy) == (1, [])
     assert "there are no captions at nowhere: expected the folder of a result" in printed
     status, printed, heavy = beamfleet("export", "--help", cwd=tmp_path)
     assert (status, heavy) == (0, [])
-    assert "examples:\n  beamfleet export runs/captions --out pairs" in printed
+    assert "  beamfleet export runs/captions --to webdataset --out pairs" in printed
 
 
 def test_progress_has_a_line_for_a_tenth_that_takes_seconds(monkeypatch):

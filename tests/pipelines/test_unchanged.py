@@ -24,6 +24,7 @@ from tfx.orchestration import metadata as tfx_metadata
 from components.errors import BeamfleetError
 from components.pusher.versions import PushedVersions
 from pipelines import launching, metadata, plan, runner, unchanged
+from pipelines.metadata_store import opened
 from pipelines.pipeline import Pipeline, from_csv
 from pipelines.progress import Silent
 
@@ -128,7 +129,7 @@ class Project:
 
     def edit_metadata(self, change: Callable[[Any], None], kind: str) -> None:
         """Changes the newest artifact of a type, or the newest execution of the trainer."""
-        with metadata.opened(self.root) as store:
+        with opened(self.root) as store:
             if kind == "execution":
                 found = [e for e in store.get_executions() if "EntityTrainer" in e.type]
                 change(found[-1])
@@ -259,7 +260,7 @@ def _agree(project: Project) -> dict[str, list[int]]:
     ours = project.without_tfx()
     if ours:
         assert ours == project.by_tfx()
-        with metadata.opened(project.root) as store:
+        with opened(project.root) as store:
             ids = [number for numbers in ours.values() for number in numbers]
             uris = [artifact.uri for artifact in store.get_artifacts_by_id(ids)]
         assert all(Path(uri).exists() for uri in uris)
@@ -279,7 +280,7 @@ def test_a_run_without_tfx_leaves_in_ml_metadata_what_tfx_leaves(project: Projec
 
 def _described(project: Project, run_id: str) -> dict[str, tuple[Any, ...]]:
     """Node -> all of its execution but for ids, names and times."""
-    with metadata.opened(project.root) as store:
+    with opened(project.root) as store:
         run = store.get_context_by_type_and_name("pipeline_run", run_id)
         parents = [c.name for c in store.get_parent_contexts_by_context(run.id)]
         used = sorted(a.id for a in store.get_artifacts_by_context(run.id))
@@ -319,6 +320,7 @@ def test_the_command_line_imports_neither_tfx_nor_tensorflow(project: Project) -
 
 def _as_file(project: Project) -> str:
     return f"""
+from pipelines.metadata_store import opened
 from pipelines.pipeline import Pipeline, from_csv
 
 def pipeline(root=None):
