@@ -20,7 +20,7 @@ from components.errors import BeamfleetError
 if TYPE_CHECKING:
     from pipelines.summary import Summary
 
-EVENTS = ("anomaly", "not_blessed", "infra_failed", "run_failed")
+EVENTS = ("anomaly", "not_blessed", "infra_failed", "run_failed", "waits_for_approval")
 ENVIRONMENT, FILE = "env:", "file:"
 _TRIES, _TIMEOUT_S, _PAUSE_S, _DEADLINE_S = 3, 5.0, 1.0, 30.0
 _MOST_CHARACTERS = 3_000
@@ -55,6 +55,9 @@ def _happened(summary: "Summary") -> Iterator[tuple[str, str]]:
             yield "not_blessed", section["reason"] or "see the evaluation"
     if summary.infra and not summary.infra["blessed"]:
         yield "infra_failed", summary.infra.get("reason") or "see the report of InfraValidator"
+    if summary.push.get("approval") == "waits":
+        report = f" after a look at {summary.push['report']}" if "report" in summary.push else ""
+        yield "waits_for_approval", f"`{summary.push['approve']}`{report}"
 
 
 def message(

@@ -179,6 +179,29 @@ def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
             )
 
 
+def check_traffic(name: str, recorded: Mapping[type[Step], Step]) -> None:
+    """A challenger can be had of these models on these terms.
+
+    Raises:
+      BeamfleetError: says what to change.
+    """
+    push = recorded.get(steps.PushTo)
+    plan = push.traffic if isinstance(push, steps.PushTo) else None
+    if plan is None:
+        return
+    plan.check_time()
+    if plan.shadow and steps.WithEnsemble in recorded:
+        raise BeamfleetError(
+            f"pipeline {name!r}: an ensemble takes all cores for one request, so that it cannot be "
+            "a shadow: give the challenger a share"
+        )
+    if plan.by == "entity" and steps.TrainPerEntity not in recorded:
+        raise BeamfleetError(
+            f'pipeline {name!r}: by="entity" needs one model for each entity; the requests of '
+            'one model are shared by="request"'
+        )
+
+
 def check_comparisons(name: str, recorded: Mapping[type[Step], Step]) -> None:
     """Drift has spans to compare, skew has rows to predict.
 

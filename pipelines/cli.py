@@ -54,10 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (
-        *(_run, _watch, _list, _runs, _show, _compare, _lineage, _tensorboard),
-        *(_report, _schema, _predict, _serve, _rollback, _export, _init),
-    ):
+    look = (_list, _runs, _show, _report, _compare, _lineage, _tensorboard, _schema)
+    delivery = (_predict, _serve, _traffic, _promote, _rollback, _approve)
+    for add in (_run, _watch, *look, *delivery, _export, _init):
         add(commands)
     return parser
 
@@ -294,12 +293,63 @@ def _rollback(commands: Commands) -> None:
     parser = _add(
         commands,
         "rollback",
-        "make an earlier pushed version the current one",
+        "end a split and keep the champion, or make an earlier pushed version the current one",
         "runs/census/pushed",
-        "runs/census/pushed --to 3",
+        "runs/census/pushed --to 3 --why 'complaints from the north'",
     )
     _models(parser)
-    parser.add_argument("--to", type=int, metavar="VERSION", help="(the one before the current)")
+    text = "the version (the champion of a split, or the one before the current)"
+    parser.add_argument("--to", type=int, metavar="VERSION", help=text)
+    _why(parser)
+    _json(parser)
+
+
+def _promote(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "promote",
+        "make the challenger the champion, which gets all requests",
+        "runs/census/pushed",
+        "runs/census/pushed challenger --why 'a week without complaints'",
+    )
+    _models(parser)
+    parser.add_argument("label", nargs="?", default="", help="(the challenger that there is)")
+    _why(parser)
+    _json(parser)
+
+
+def _traffic(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "traffic",
+        "show which pushed versions get which requests, and what a server counted of them",
+        "runs/census/pushed",
+        "runs/census/pushed --server http://127.0.0.1:8081 --json",
+    )
+    _models(parser)
+    parser.add_argument(
+        "--server",
+        default="http://127.0.0.1:8080",
+        metavar="URL",
+        help="where it is served (http://127.0.0.1:8080)",
+    )
+    parser.add_argument("--model-name", default="model", help="name in /v2/models/NAME (model)")
+    _json(parser)
+
+
+def _approve(commands: Commands) -> None:
+    parser = _add(
+        commands,
+        "approve",
+        "push what a run evaluated and what waits for a person, or reject it",
+        "20250131-120000 --root runs/census --why 'checked the slices'",
+        "20250131-120000 --root runs/census --reject --why 'worse at night'",
+    )
+    parser.add_argument("run", help="name of the run, from `beamfleet runs`")
+    _root(parser)
+    _why(parser, required=True)
+    parser.add_argument("--by", default="", metavar="NAME", help="who decides (the user)")
+    parser.add_argument("--reject", action="store_true", help="do not push it, ever")
     _json(parser)
 
 
@@ -411,6 +461,11 @@ _SCHEMA_EXAMPLES = {
 
 def _models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", help="pushed directory, or the root of runs that pushed there")
+
+
+def _why(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    text = "reason, which is kept with your name and the time"
+    parser.add_argument("--why", required=required, default="", metavar="TEXT", help=text)
 
 
 def _root(parser: argparse.ArgumentParser) -> None:

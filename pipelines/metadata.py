@@ -164,6 +164,27 @@ def note_error(root: Path, run_id: str, node: str, error: str) -> None:
             store.put_executions(failed)
 
 
+def note_output(root: Path, run_id: str, output: Artifact, noted: Mapping[str, str | int]) -> None:
+    """Adds custom properties to an artifact that a run made or took from the cache.
+
+    Raises:
+      BeamfleetError: the run has no such artifact.
+    """
+    with _store(root) as store:
+        context = store.get_context_by_type_and_name("pipeline_run", run_id)
+        artifacts = store.get_artifacts_by_context(context.id) if context is not None else []
+        found = [one for one in artifacts if one.uri == output.uri]
+        if not found:
+            raise BeamfleetError(f"run {run_id} of {root} has no artifact {output.uri}")
+        for artifact in found:
+            for name, value in noted.items():
+                if isinstance(value, int):
+                    artifact.custom_properties[name].int_value = value
+                else:
+                    artifact.custom_properties[name].string_value = value
+        store.put_artifacts(found)
+
+
 def note_cost(store: Any, execution_id: int, cost: Mapping[str, float]) -> None:
     """Keeps what an execution cost: CPU_SECONDS, PEAK_MB, START_MB; TFX's cache ignores it."""
     for execution in store.get_executions_by_id([execution_id]):

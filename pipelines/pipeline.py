@@ -81,6 +81,7 @@ class Pipeline(ExamplesSteps, ModelSteps, CaptionSteps, DeliverySteps):
         checks.check_inputs(self.name, self._steps)
         checks.check_splits(self.name, self._steps)
         checks.check_comparisons(self.name, self._steps)
+        checks.check_traffic(self.name, self._steps)
         checks.check_paths(self.name, self._steps)
         check_columns(self.name, self._steps)
         checks.check_metrics(self._steps)

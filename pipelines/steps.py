@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from components.entity_trainer.config import TrainConfig
 from components.example_gen.source import PAYLOADS, IngestConfig, Source
 from components.example_validator.expressions import Checks
+from components.pusher.traffic import TrafficPlan
 
 
 @dataclass(frozen=True)
@@ -212,6 +213,10 @@ class PushTo:
     directory: str
     keep: int = 5
     """Versions that stay on disk."""
+    traffic: TrafficPlan | None = None
+    """What the new version gets beside the current one; None: everything."""
+    approval_root: str = ""
+    """Root of runs, if a person approves each push; "" if not."""
 
     def __post_init__(self) -> None:
         if self.keep < 1:

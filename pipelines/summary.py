@@ -57,8 +57,10 @@ class Summary:
     infra: Section = field(default_factory=dict)
     """blessed, reason, import_s, startup_s, p50_ms, p99_ms, rss_mb."""
     push: Section = field(default_factory=dict)
-    """pushed, version, reason, directory; current: the version that is served by now, 0 where
-    there is none; problem: why there is none."""
+    """pushed, version, label, reason, directory; current: the version that is served by now, 0
+    where there is none; problem: why there is none. Where a person approves: approval (waits,
+    approved, rejected), approval_by, _user, _time, _why, _run; approve (the command) while it
+    waits; report (a file)."""
     inference: Section = field(default_factory=dict)
     """rows_in, rows, rows_failed, rows_fallback, model_version, or skipped; rows_rejected: rows
     beside rows_in that could not be read."""
@@ -112,7 +114,7 @@ def summarise(run: Run) -> Summary:
         entities=read_entities(entities) if entities else (),
         entity_columns=tuple(manifest.get("spec", {}).get("entity_columns", ())),
         infra=_infra(get("InfraValidator", "blessing")),
-        push=_push(get("Pusher", "pushed_model")),
+        push=_push(get("Pusher", "pushed_model"), run),
         inference=_inference(
             get("BulkInferrer", "inference_result"), get("UnlabelledExampleGen", "examples")
         ),
@@ -221,12 +223,22 @@ def _infra(blessing: Artifact | None) -> dict[str, Any]:
     return {"blessed": bool(blessing.properties.get("blessed")), **figures}
 
 
-def _push(pushed_model: Artifact | None) -> dict[str, Any]:
+def _push(pushed_model: Artifact | None, run: Run) -> dict[str, Any]:
     if pushed_model is None:
         return {}
     properties = pushed_model.properties
     directory = str(properties.get("pushed_destination", ""))
+    approval = {k: v for k, v in properties.items() if k.startswith("approval") and v}
+    approval.pop("approval_request", None)
+    if approval.get("approval") == "waits":
+        root = shlex.quote(run.root)
+        approval["approve"] = f"beamfleet approve {run.run_id} --root {root} --why ..."
+    report = report_path(run.root, run.run_id)
+    if approval and report.is_file():
+        approval["report"] = str(report)
     return {
+        **approval,
+        "label": properties.get("label", ""),
         "pushed": bool(properties.get("pushed")),
         "version": int(properties.get("version") or 0),
         "reason": properties.get("reason", ""),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.entity_evaluator.config import REGRESSION_METRICS
+from components.pusher.traffic import CHAMPION
 from components.words import counted
 from pipelines.candidates import interval, show_candidates, warm_start_lines
 from pipelines.caption_view import caption_lines, show_captions
@@ -240,6 +241,10 @@ def _infra(section: Section) -> str:
 def _push(summary: Summary) -> str:
     section, cached = summary.push, "Pusher" in summary.cached
     version, directory = section["version"], section["directory"]
+    if section.get("approval") == "waits":
+        stays = f"version {version} stays" if version else "nothing is pushed"
+        report = f"\n[dim]{escaped(section['report'])}[/]" if section.get("report") else ""
+        return f"[yellow]waits for approval[/], {stays}\n{escaped(section['approve'])}{report}"
     if not section["pushed"]:
         stays = f"version {version} stays" if version else "nothing is pushed"
         said = f": {summary.captions.get('reason')}"  # by the evaluation, above
@@ -250,7 +255,14 @@ def _push(summary: Summary) -> str:
         why = escaped(section["problem"])
         return f"[bold red]version {version} is NOT there any more[/]: {why}"
     where = f"was pushed to {directory} earlier" if cached else f"to {directory}"
-    now = f"; [yellow]version {section['current']} is current now[/]"
+    challenges = section.get("label") not in (None, "", CHAMPION)
+    if challenges:
+        where = f"{where} as {section['label']}"
+    if section.get("approval"):
+        where = f"{where}, approved by {escaped(str(section['approval_by']))}"
+    champion = f"; version {section['current']} is the champion"
+    changed = f"; [yellow]version {section['current']} is current now[/]"
+    now = champion if challenges else changed
     moved = now if section["current"] != version else ""
     serve = f"beamfleet serve {shlex.quote(directory)}"
     return f"[green]version {version}[/] {where}{moved}\n[dim]{serve}[/]"

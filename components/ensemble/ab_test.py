@@ -1,6 +1,5 @@
 """Which ensemble of an A/B test a record gets."""
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,6 +7,7 @@ from dataclasses import dataclass, replace
 from components.ensemble.graph import Ensemble
 from components.ensemble.record import Record
 from components.errors import BeamfleetError
+from components.traffic import variant_of
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,7 @@ class TrafficSplit:
 
     def variant_of(self, value: object) -> str:
         """The variant for a value of `by`: the same on every worker and in every run."""
-        digest = hashlib.sha256(str(value).encode()).digest()
-        point = int.from_bytes(digest[:8]) / 2**64 * sum(share for _, share in self.shares)
-        for name, share in self.shares:
-            if point < share:
-                return name
-            point -= share
-        return self.shares[-1][0]  # rounding, at the very end
+        return variant_of(self.shares, value)
 
     def assigned(self, record: Record) -> Iterator[Record]:
         """The record for its variant, then a copy for each shadow."""

@@ -18,8 +18,9 @@ A request is answered as a whole or refused as a whole, with {"error": "<one sen
 request that the models take, 404 no such path, 408 the body did not arrive, 413 too large, 415 not
 JSON, 422 rows without prediction (named), 500 a failure of the server (the log has it), 503 too
 many requests wait, or a stored model was removed or damaged (the server is not ready then), 504 the
-prediction took too long. There is no login, no TLS and no gRPC: it
-listens on the loopback unless told otherwise; put a proxy before it to go further.
+prediction took too long. With a challenger beside the champion (docs/serving.md) `parameters.label`
+says which of them answered, and /v2/models/model/traffic what both did. There is no login, no TLS
+and no gRPC: it listens on the loopback unless told otherwise; put a proxy before it to go further.
 """
 
 from components.model_server.config import ServerConfig

@@ -40,6 +40,8 @@ class ServableEnsemble:
 
     threads = 1
     max_body_bytes = 32 * 1024 * 1024
+    has_entities = False
+    predicted = ""
 
     def __init__(self, uri: str, cache_bytes: int = 0) -> None:
         """Opens a bundle; `cache_bytes` bounds nothing here, because all models stay loaded."""
@@ -57,6 +59,10 @@ class ServableEnsemble:
     @property
     def fingerprint(self) -> str:
         return self._bundle.fingerprint
+
+    def keys(self, inputs: Sequence[Tensor], max_rows: int) -> list[str | None]:
+        """Nothing: its rows have no entities."""
+        return []
 
     def import_frameworks(self) -> None:
         """Builds the ensemble for what its code imports; `load` says what is wrong with it."""

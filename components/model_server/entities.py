@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.entity_models.key import entity_keys
 from components.entity_models.open import open_models
 from components.entity_models.predict import predict
 from components.imports import heavy_imports
@@ -38,6 +39,7 @@ class ServableEntityModels:
 
     threads = 4
     max_body_bytes = 8 * 1024 * 1024
+    predicted = "prediction"
 
     def __init__(self, uri: str, cache_bytes: int) -> None:
         self.uri = uri
@@ -46,6 +48,15 @@ class ServableEntityModels:
     @property
     def fingerprint(self) -> str:
         return self.models.fingerprint
+
+    @property
+    def has_entities(self) -> bool:
+        return bool(self.models.spec.entity_columns)
+
+    def keys(self, inputs: Sequence[Tensor], max_rows: int) -> list[str | None]:
+        spec = self.models.spec
+        found = entity_keys(to_table(inputs, spec, max_rows), spec.entity_columns).to_pylist()
+        return list(found)
 
     def import_frameworks(self) -> None:
         with heavy_imports():

@@ -1,6 +1,8 @@
 """What /metrics shows beside KServe's own request_predict_seconds."""
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import REGISTRY, Counter, Gauge
+
+from components.model_server.variants import VariantCollector
 
 ROWS = Counter("beamfleet_rows", "Rows predicted", ["fallback"])
 REQUESTS = Counter("beamfleet_requests", "Requests for predictions", ["status"])
@@ -8,3 +10,5 @@ SWAPS = Counter("beamfleet_version_swaps", "Times that another version was taken
 STALE = Gauge(
     "beamfleet_version_stale", "1 while the version that CURRENT names could not be loaded"
 )
+VARIANTS = VariantCollector()
+REGISTRY.register(VARIANTS)

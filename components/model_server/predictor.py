@@ -3,22 +3,32 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
 from components.entity_models.store import UnreadableModelError
+from components.model_server.answers import Asked, counted_answer
 from components.model_server.config import ServerConfig
 from components.model_server.requests import RequestError, shown
+from components.model_server.routes import Part, Routes, Served, joined, request_key, some_rows
 from components.model_server.servable import Limits, Servable
 from components.model_server.served import ServedModels
+from components.model_server.shadow import Shadow
 from components.model_server.workers import Workers
+
+_NAMED_ROWS = 5
 
 
 class Predictor(Model):
-    """Answers requests with the version that is served.
+    """Answers requests with the versions that are served.
 
-    The work runs in threads, so that health and metrics answer meanwhile.
+    The work runs in threads, so that health and metrics answer meanwhile. A challenger has threads
+    of its own: one that hangs takes none from the champion.
     """
 
     def __init__(self, config: ServerConfig, models: ServedModels) -> None:
@@ -26,6 +36,8 @@ class Predictor(Model):
         self.models = models
         self._config = config
         self._workers = Workers(models.served.servable.threads)
+        self._challengers: tuple[Servable | None, Workers] = None, Workers(0)
+        self._shadow = Shadow(config.request_timeout_s)
         self.ready = True
 
     @property
@@ -33,7 +45,7 @@ class Predictor(Model):
         return self._config.max_body_bytes or self.models.served.servable.max_body_bytes
 
     async def healthy(self) -> bool:
-        """Whether the models can be read."""
+        """Whether the champion's models can be read."""
         return not self.models.damage
 
     async def predict(
@@ -49,7 +61,20 @@ class Predictor(Model):
             was removed or damaged.
         """
         limits = Limits(self._config.max_rows, time.monotonic() + self._config.request_timeout_s)
-        return await asyncio.wrap_future(self._workers.submit(self._answer, payload, limits))
+        routes, now = self.models.routes, datetime.now(UTC)
+        key = request_key(payload.parameters or {}, payload.id or "")
+        asked = Asked(payload.inputs, _wanted(payload, routes.champion.servable), limits)
+        parts = await self._parts(routes, key if routes.shared(now) else "", asked)
+        if shadow := routes.shadow(now):
+            self._shadow.follow(shadow, asked, parts[0].outputs)
+        outputs, parameters = joined(parts)
+        return InferResponse(
+            response_id=payload.id or str(uuid.uuid4()),
+            model_name=self.name,
+            model_version=",".join(dict.fromkeys(part.served.version for part in parts)),
+            infer_outputs=[InferOutput(**t) for t in outputs if t["name"] in asked.wanted],
+            parameters=parameters,
+        )
 
     def get_input_types(self) -> list[dict[str, Any]]:
         return self.models.served.servable.input_tensors()
@@ -57,19 +82,56 @@ class Predictor(Model):
     def get_output_types(self) -> list[dict[str, Any]]:
         return self.models.served.servable.output_tensors()
 
-    def _answer(self, request: InferRequest, limits: Limits) -> InferResponse:
-        served = self.models.served
-        outputs = _wanted(request, served.servable)
+    async def _parts(self, routes: Routes, key: str, asked: Asked) -> list[Part]:
+        """What the variants answer, each to its rows; the champion to all without a `key`."""
+        if not key:
+            return [await self._part(routes, routes.champion, asked)]
+        if not routes.by_entity:
+            return [await self._part(routes, routes.of_key(key), asked)]
+        entities = routes.champion.servable.keys
+        keys = self._workers.submit(entities, asked.inputs, asked.limits.max_rows)
+        found = routes.of_rows([*await asyncio.wrap_future(keys)])
+        if len(found) == 1:
+            return [await self._part(routes, found[0][0], asked)]
+        parts = (self._part(routes, one, asked, rows) for one, rows in found)
+        return await asyncio.gather(*parts)
+
+    async def _part(
+        self, routes: Routes, served: Served, asked: Asked, rows: Sequence[int] = ()
+    ) -> Part:
+        """The answer of one variant; that of the champion where a challenger cannot be read."""
+        part = replace(asked, inputs=some_rows(asked.inputs, rows)) if rows else asked
+        workers = self._workers_of(served, routes)
         try:
-            tensors = served.servable.answer(request.inputs, outputs, limits)
+            return Part(served, rows, await counted_answer(workers, served, part))
         except UnreadableModelError as error:
-            raise RequestError(503, self.models.report_damage(served, error)) from error
-        return InferResponse(
-            response_id=request.id or str(uuid.uuid4()),
-            model_name=self.name,
-            model_version=served.version,
-            infer_outputs=[InferOutput(**tensor) for tensor in tensors],
-        )
+            said = self.models.report_damage(served, error)
+            if served is routes.champion:
+                raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, said) from error
+            return await self._part(routes, routes.champion, asked, rows)
+        except RequestError as error:
+            raise _of_rows(error, rows) from error
+
+    def _workers_of(self, served: Served, routes: Routes) -> Workers:
+        """The threads of a version; each challenger has new ones, whatever became of the last."""
+        servable = served.servable
+        # Ensembles need not be safe in threads, so that all of them share one.
+        if served is routes.champion or servable.threads == 1:
+            return self._workers
+        known, workers = self._challengers
+        if known is not servable:
+            workers.close()
+            workers = Workers(servable.threads)
+            self._challengers = servable, workers
+        return workers
+
+
+def _of_rows(error: RequestError, rows: Sequence[int]) -> RequestError:
+    """An error that counts the rows of a part, with what those are in the request."""
+    if not rows or error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+        return error
+    named = ", ".join(map(str, rows[:_NAMED_ROWS])) + (", ..." if rows[_NAMED_ROWS:] else "")
+    return RequestError(error.status, f"of rows {named} of the request: {error}")
 
 
 def _wanted(request: InferRequest, servable: Servable) -> list[str]:

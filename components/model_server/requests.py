@@ -70,6 +70,8 @@ def check_request(content: object) -> dict[str, Any]:
     request_id = content.get("id")
     if request_id is not None and not isinstance(request_id, str):
         raise RequestError(400, "'id' must be a string")
+    if not isinstance(content.get("parameters", {}), dict | None):
+        raise RequestError(400, "'parameters' must be an object")
     _check_outputs(content.get("outputs"))
     return content
 

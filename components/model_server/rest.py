@@ -51,6 +51,7 @@ class Rest(RESTServer):
     ) -> None:
         registry = ModelRepository()
         registry.update(predictor)
+        metrics.VARIANTS.variants = predictor.models.metrics
         super().__init__(
             "",
             DataPlane(registry),
@@ -88,6 +89,7 @@ class Rest(RESTServer):
             "/v2/models": v2.models,
             "/v2/models/{model_name}": self._model_metadata,
             "/v2/models/{model_name}/ready": self._model_ready,
+            "/v2/models/{model_name}/traffic": self._traffic,
         }.items():
             app.add_api_route(path, handler, methods=["GET"], response_model=None)
         app.add_api_route(
@@ -103,17 +105,21 @@ class Rest(RESTServer):
         self.dataplane.get_model_from_registry(model_name)
         return {"name": model_name, **await self._ready()}
 
+    async def _traffic(self, model_name: str) -> dict[str, Any]:
+        self.dataplane.get_model_from_registry(model_name)
+        return self._predictor.models.describe()
+
     async def _metadata(self) -> dict[str, Any]:
         return {**self.dataplane.metadata(), "extensions": []}
 
     async def _model_metadata(self, model_name: str) -> dict[str, Any]:
-        """V2 metadata; `parameters.stale` says why CURRENT's version is not the one served."""
+        """V2 metadata; `parameters.stale` says why what CURRENT names is not all served."""
         metadata = await self.dataplane.model_metadata(model_name)
         models = self._predictor.models
         return {
             **metadata,
             "platform": "beamfleet",
-            "versions": [models.served.version],
+            "versions": [one.version for one in models.routes.variants],
             "parameters": {"stale": models.failure},
         }
 
@@ -233,7 +239,10 @@ def _infer_request(model_name: str, content: dict[str, Any]) -> InferRequest:
         InferInput(t["name"], t["shape"], t["datatype"], t["data"]) for t in content["inputs"]
     ]
     outputs = [RequestedOutput(output["name"]) for output in content.get("outputs") or []]
-    return InferRequest(model_name, inputs, content.get("id"), request_outputs=outputs)
+    parameters = content.get("parameters") or {}
+    return InferRequest(
+        model_name, inputs, content.get("id"), parameters=parameters, request_outputs=outputs
+    )
 
 
 def _response_body(answer: InferResponse) -> dict[str, Any]:
@@ -244,6 +253,7 @@ def _response_body(answer: InferResponse) -> dict[str, Any]:
         "model_name": answer.model_name,
         "model_version": answer.model_version,
         "id": answer.id,
+        "parameters": answer.parameters,
         "outputs": [{k: v for k, v in output.items() if v is not None} for output in outputs],
     }
 

@@ -27,6 +27,19 @@ class Servable(Protocol):
     """How many requests it answers at a time."""
     max_body_bytes: int
     """A larger request body gets a 413, unless the server is set to another limit."""
+    predicted: str
+    """Name of the output whose values are the rows' predictions; "" if there is none."""
+
+    @property
+    def has_entities(self) -> bool:
+        """Whether each row belongs to an entity."""
+
+    def keys(self, inputs: "Sequence[Tensor]", max_rows: int) -> list[str | None]:
+        """The entity of each row of a request; None where it is missing.
+
+        Raises:
+          RequestError: the request does not fit the models.
+        """
 
     @property
     def fingerprint(self) -> str:

@@ -42,7 +42,8 @@ def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> Non
         from components.model_server.predictor import Predictor
         from components.model_server.rest import Rest
         from components.model_server.servable import opener
-        from components.model_server.served import ServedModels, wanted
+        from components.model_server.served import ServedModels
+        from components.model_server.target import wanted
 
         opener(wanted(config.model).uri)
     startup.lap("import_s")
@@ -52,6 +53,7 @@ def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> Non
     models.served.servable.import_frameworks()
     startup.lap("import_s")
     models.served.servable.load()
+    models.refresh()  # loads a challenger; the server starts without one that is broken
     startup.lap("load_s")
 
     def ready() -> None:

@@ -17,7 +17,8 @@ class Workers:
     """
 
     def __init__(self, threads: int) -> None:
-        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads = threads
         for number in range(threads):
             threading.Thread(target=self._work, name=f"predict-{number}", daemon=True).start()
 
@@ -35,6 +36,11 @@ class Workers:
         self._tasks.put(run)
         return future
 
+    def close(self) -> None:
+        """Ends the threads once they have done what was submitted; one that hangs is left alone."""
+        for _ in range(self._threads):
+            self._tasks.put(None)
+
     def _work(self) -> None:
-        while True:
-            self._tasks.get()()
+        while task := self._tasks.get():
+            task()

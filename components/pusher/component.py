@@ -1,5 +1,7 @@
 """Pusher: a blessed model becomes the next version of a pushed directory."""
 
+import json
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
@@ -7,6 +9,7 @@ from tfx.types.system_executions import Deploy
 
 from components.pusher.driver import Driver
 from components.pusher.executor import Executor
+from components.pusher.traffic import TrafficPlan
 
 
 class PusherSpec(ComponentSpec):
@@ -15,6 +18,8 @@ class PusherSpec(ComponentSpec):
     PARAMETERS = {
         "push_destination": ExecutionParameter(type=str),
         "keep_versions": ExecutionParameter(type=int),
+        "traffic": ExecutionParameter(type=str),
+        "approval_root": ExecutionParameter(type=str),
     }
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -32,6 +37,8 @@ class Pusher(base_component.BaseComponent):
     versions with a pointer, so that readers see a whole version and a rollback is one rename. The
     PushedModel holds no copy: pushed.json says {destination, version, pushed, reason}, the same as
     the custom properties pushed (0 or 1), version, pushed_destination, pushed_version and reason.
+    `label` says whether it became the champion or a challenger. Where a person has to approve the
+    push, `approval` is waits, approved or rejected, and `approval_request` says what waits.
 
     The model's custom properties `candidate_uri` and `baseline_version`, which EntityEvaluator
     sets on a composed model, say what it was composed from and over.
@@ -56,6 +63,8 @@ class Pusher(base_component.BaseComponent):
         keep_versions: int = 5,
         model_blessing: channel.BaseChannel | None = None,
         infra_blessing: channel.BaseChannel | None = None,
+        traffic: TrafficPlan | None = None,
+        approval_root: str = "",
     ) -> None:
         """Makes the node.
 
@@ -67,6 +76,9 @@ class Pusher(base_component.BaseComponent):
             it stay in any case.
           model_blessing: ModelBlessing; without it the model counts as blessed.
           infra_blessing: InfraBlessing; likewise.
+          traffic: Makes the new version a challenger of the current one.
+          approval_root: Nothing is pushed until `beamfleet approve RUN --root <this>`; "" pushes
+            at once.
         """
         spec = PusherSpec(
             model=model,
@@ -74,6 +86,8 @@ class Pusher(base_component.BaseComponent):
             infra_blessing=infra_blessing,
             push_destination=push_destination,
             keep_versions=keep_versions,
+            traffic=json.dumps(traffic.to_dict(), sort_keys=True) if traffic else "",
+            approval_root=approval_root,
             pushed_model=channel.Channel(type=standard_artifacts.PushedModel),
         )
         super().__init__(spec=spec)

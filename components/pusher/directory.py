@@ -1,13 +1,20 @@
 """What lies in a pushed directory, and the pointer to the current version."""
 
+import getpass
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from components.errors import BeamfleetError
+from components.files import is_remote
 from components.pusher import files
+from components.pusher.tensorflow_serving import write_config
+from components.pusher.traffic import CHAMPION, Split, split_from
 
 
 @dataclass(frozen=True)
@@ -20,9 +27,12 @@ class Version:
     """Folder of the store."""
     details: Mapping[str, Any] = field(hash=False)
     """version.json: number, created (ISO, UTC), schema_fingerprint, store_fingerprint, model_uri,
-    candidate_uri, baseline_version, previous_version (0: none), counts."""
+    candidate_uri, baseline_version, previous_version (0: none), counts; approval, if a person had
+    to approve it."""
     new: bool = False
     """True only where the call that returned it made it: not for an identical push."""
+    label: str = CHAMPION
+    """What a push made of it: the champion, or a challenger under its label."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,22 @@ class Pointer:
     """The current version; 0 if nothing was pushed yet."""
     highest: int
     """The last number given out; a folder with a higher one is left from a killed push."""
+    split: Split | None = None
+    """Who else gets requests."""
+    change: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    """The line of history.jsonl that belongs to it."""
+
+    @property
+    def labelled(self) -> set[int]:
+        """Versions that requests may go to; 0 among them if there is none."""
+        return {self.version, *(dict(self.split.versions).values() if self.split else ())}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in CURRENT."""
+        content: dict[str, Any] = {"version": self.version, "highest": self.highest}
+        if self.change:
+            content["change"] = dict(self.change)
+        return {**content, "traffic": self.split.to_dict()} if self.split else content
 
 
 @dataclass(frozen=True)
@@ -89,8 +115,10 @@ class PushedDirectory:
             content = json.loads(files.read_text(path))
             version, highest = int(content["version"]), int(content["highest"])
             if 0 <= version <= highest:
-                return Pointer(version, highest)
+                return Pointer(version, highest, *_more(content, version, highest))
             problem = "is broken: its version is not between 0 and its highest"
+        except BeamfleetError as error:
+            problem = f"is broken: {error}"
         except FileNotFoundError:
             if not self.numbers():
                 return Pointer(0, 0)
@@ -108,10 +136,56 @@ class PushedDirectory:
         except BeamfleetError:
             return Pointer(0, max(self.numbers(), default=0))
 
+    def move(self, pointer: Pointer, action: str, before: int, after: int, **more: str) -> None:
+        """Moves the pointer, by one rename, and writes down who did what, when and why.
+
+        What happened stands in the pointer itself, too: a process that is killed before it has
+        written the history leaves that to the next one.
+
+        Args:
+          pointer: What is true from now on.
+          action: push, promote, rollback, stop or split (its terms).
+          before, after: The versions that it goes from and to.
+          more: label, approved_by, why: those that are known.
+        """
+        self._finish_history()
+        told = {name: text for name, text in more.items() if text}
+        moved = {"time": now(), "action": action, "from": before, "to": after, "by": user()}
+        change = {**moved, **told}
+        self.point(replace(pointer, change=change))
+        write_config(self.root, pointer.version)
+        files.append_line(self.root / "history.jsonl", _line(change))
+
     def point(self, pointer: Pointer) -> None:
-        """Moves the pointer: what makes a push or rollback happen."""
-        content = {"version": pointer.version, "highest": pointer.highest}
-        files.write_json(self.root / "CURRENT", content)
+        """Replaces CURRENT: what makes a push, a promotion or a rollback happen."""
+        files.write_json(self.root / "CURRENT", pointer.to_dict())
+
+    def _finish_history(self) -> None:
+        path = self.root / "history.jsonl"
+        change = self.pointer_or_mended().change
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        line = _line(change)
+        if change and line not in lines[-1:]:
+            files.append_line(path, line)
+
+    @contextmanager
+    def writing(self, wait_s: float) -> Iterator[None]:
+        """Holds the directory: one change after the other. Makes it if need be.
+
+        Raises:
+          BeamfleetError: it is remote, cannot be made, or is held for longer than that.
+        """
+        if is_remote(self.uri):
+            raise BeamfleetError(
+                f"{self.uri} is not a local folder: pushing and rolling back need one (or a "
+                "mounted volume), because object stores cannot rename; reading works from anywhere"
+            )
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BeamfleetError(f"{self.uri} cannot be a pushed directory: {error}") from None
+        with files.exclusive(self.root / ".lock", wait_s):
+            yield
 
     def start_if_empty(self) -> None:
         """Writes CURRENT before the first version, so that a missing one means damage.
@@ -129,6 +203,30 @@ class PushedDirectory:
                 "CURRENT; push to a new or empty folder"
             )
         self.point(Pointer(0, 0))
+
+
+def _more(content: dict[str, Any], version: int, highest: int) -> tuple[Split | None, Any]:
+    """The split and the last change that CURRENT names."""
+    traffic, change = content.get("traffic"), content.get("change")
+    split = split_from(traffic, version, highest) if traffic is not None else None
+    return split, change if isinstance(change, dict) else {}
+
+
+def _line(change: Mapping[str, Any]) -> str:
+    return json.dumps(dict(change), sort_keys=True)
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def user() -> str:
+    """The name of the operating system's user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return str(os.getuid())
 
 
 def words(numbers: Sequence[int]) -> str:

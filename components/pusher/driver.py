@@ -5,10 +5,10 @@ from components.state_driver import StateDriver
 
 
 class Driver(StateDriver):
-    """Sets `baseline_version` and `directory_id`.
+    """Sets `baseline_version`, `directory_id` and `running_split`.
 
     With another version in service, or another directory in the old one's place, the push is a new
-    decision.
+    decision; so it is once the split that kept it from being pushed has ended.
     """
 
     state = staticmethod(state)

@@ -1,5 +1,7 @@
 """Executor of the Pusher."""
 
+import json
+import shlex
 from typing import Any
 
 from tfx import types
@@ -7,8 +9,18 @@ from tfx.dsl.components.base import base_executor
 from tfx.types.artifact_utils import get_single_instance
 
 from components.outside import Given
-from components.pusher.push import Blessing, Candidate, Outcome, push_blessed, write_outcome
+from components.pusher.push import (
+    Blessing,
+    Candidate,
+    Outcome,
+    PushRequest,
+    objection,
+    push_now,
+    wait_for_approval,
+    write_outcome,
+)
 from components.pusher.state import candidate_uri
+from components.pusher.traffic import traffic_plan
 
 _NAMES = {"model_blessing": "model", "infra_blessing": "infrastructure"}
 
@@ -29,21 +41,35 @@ class Executor(base_executor.BaseExecutor):
             for key, name in _NAMES.items()
             if input_dict.get(key)
         ]
-        outcome = push_blessed(
-            _candidate(model, int(exec_properties["baseline_version"])),
-            exec_properties["push_destination"],
-            int(exec_properties["keep_versions"]),
-            blessings,
-        )
-        write_outcome(pushed_model.uri, outcome)
+        request = _request(model, exec_properties)
+        outcome = objection(request, blessings)
+        root = exec_properties["approval_root"]
+        if outcome is None and root:
+            outcome, request = wait_for_approval(request, self._command(root))
+        write_outcome(pushed_model.uri, outcome := outcome or push_now(request))
         _record(outcome, pushed_model)
+        if outcome.waits:
+            pushed_model.set_string_custom_property("approval", "waits")
+            pushed_model.set_string_custom_property("approval_request", request.to_json())
+
+    def _command(self, root: str) -> str:
+        run = (self._context.pipeline_run_id if self._context else None) or "RUN"
+        return f"beamfleet approve {run} --root {shlex.quote(root)} --why ..."
 
 
-def _candidate(model: types.Artifact, baseline_version: int) -> Candidate:
+def _request(model: types.Artifact, exec_properties: dict[str, Any]) -> PushRequest:
     # What it was composed over is what counts; another version may have been pushed meanwhile.
     if model.has_custom_property("baseline_version"):
-        baseline_version = model.get_int_custom_property("baseline_version")
-    return Candidate(model.uri, candidate_uri(Given.of(model.mlmd_artifact)), baseline_version)
+        baseline = model.get_int_custom_property("baseline_version")
+    else:
+        baseline = int(exec_properties["baseline_version"])
+    traffic = exec_properties["traffic"]
+    return PushRequest(
+        Candidate(model.uri, candidate_uri(Given.of(model.mlmd_artifact)), baseline),
+        exec_properties["push_destination"],
+        int(exec_properties["keep_versions"]),
+        traffic_plan(**json.loads(traffic)) if traffic else None,
+    )
 
 
 def _blessing(name: str, artifact: types.Artifact) -> Blessing:
@@ -52,9 +78,10 @@ def _blessing(name: str, artifact: types.Artifact) -> Blessing:
 
 
 def _record(outcome: Outcome, pushed_model: types.Artifact) -> None:
-    # The first three under the names of the stock Pusher.
+    """Says it in the artifact's properties; the first three have the names of the stock Pusher."""
     pushed_model.set_int_custom_property("pushed", int(outcome.pushed))
     pushed_model.set_string_custom_property("pushed_destination", outcome.destination)
     pushed_model.set_string_custom_property("pushed_version", str(outcome.version))
     pushed_model.set_int_custom_property("version", outcome.version)
     pushed_model.set_string_custom_property("reason", outcome.reason)
+    pushed_model.set_string_custom_property("label", outcome.label)

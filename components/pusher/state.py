@@ -1,6 +1,7 @@
 """The state of the pushed directory."""
 
 from components.outside import Given, Inputs, Parameters, State
+from components.pusher.splits import running_split
 from components.pusher.versions import PushedVersions
 
 
@@ -10,14 +11,16 @@ def candidate_uri(model: Given) -> str:
 
 
 def state(parameters: Parameters, inputs: Inputs) -> State:
-    """The version that the push is decided against, and which directory it is.
+    """The version that the push is decided against, which directory it is, and what runs in it.
 
     Raises:
       BeamfleetError: the directory cannot be used.
     """
     [model] = inputs["model"]
     versions = PushedVersions(parameters["push_destination"])
+    candidate = candidate_uri(model)
     return {
-        "baseline_version": versions.baseline_for(candidate_uri(model)),
+        "baseline_version": versions.baseline_for(candidate),
+        "running_split": running_split(versions.directory, candidate),
         "directory_id": versions.directory_id(),
     }

@@ -4,8 +4,9 @@
         --model_config_file_poll_wait_seconds=10
 
 By itself TensorFlow Serving takes the highest version of a folder, also after a rollback. The file
-names the current version; every push and rollback writes it anew, right after the pointer. What a
-process that was killed between the two left out, the next push or rollback makes good.
+names the current version, which of a split is the champion; every push, promotion and rollback
+writes it anew, right after the pointer. What a process that was killed between the two left out,
+the next push or rollback makes good.
 """
 
 import json

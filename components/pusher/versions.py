@@ -1,8 +1,9 @@
 """Numbered versions of a model in a pushed directory.
 
     <directory>/1/ 2/ ...      a whole store (entity models or an ensemble) and its version.json
-    <directory>/CURRENT        {"version": 2, "highest": 3}, renamed into place last
-    <directory>/history.jsonl  one line a push or rollback: time, action, from, to, by
+    <directory>/CURRENT        {"version": 2, "highest": 3}, renamed into place last; with a
+                               challenger beside the current version see `traffic.py`
+    <directory>/history.jsonl  a line a push, promotion, rollback: time, action, from, to, by, why
     <directory>/models.config  of SavedModels: what TensorFlow Serving is told, see
                                `tensorflow_serving.py`
 
@@ -10,23 +11,21 @@ A version is there for readers once CURRENT knows its number: `highest` says up 
 killed push left is hidden, and the next push removes it. A number is never given to two versions.
 """
 
-import getpass
-import json
-import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from components.errors import BeamfleetError
-from components.files import is_remote, write_whole
+from components.files import write_whole
 from components.pusher import files
-from components.pusher.directory import Pointer, PushedDirectory, Version, words
+from components.pusher.directory import Pointer, PushedDirectory, Version, now, words
+from components.pusher.splits import identical
 from components.pusher.stores import PushedStore, open_store
 from components.pusher.tensorflow_serving import write_config
+from components.pusher.traffic import Split, TrafficPlan, new_split
 
 __all__ = ["PushedVersions", "Version"]
 
@@ -48,6 +47,15 @@ class PushedVersions:
         """
         number = self._files.pointer().version
         return self._files.read(number) if number else None
+
+    def traffic(self) -> tuple[Version | None, Split | None]:
+        """The champion, which is the current version, and how it shares the requests.
+
+        Raises:
+          BeamfleetError: see `current`.
+        """
+        pointer = self._files.pointer()
+        return self._files.read(pointer.version) if pointer.version else None, pointer.split
 
     def versions(self) -> list[Version]:
         """All pushed versions, oldest first."""
@@ -81,54 +89,82 @@ class PushedVersions:
 
     def directory_id(self) -> str:
         """Random text that is made with the directory: another one in its place has another."""
-        with self._writing():
+        with self._files.writing(_LOCK_WAIT_S):
             path = self._files.root / ".id"
             if not path.exists():
                 write_whole(str(path), uuid.uuid4().hex.encode())
             return path.read_text(encoding="utf-8")
 
-    def push(self, model_uri: str, candidate_uri: str, baseline_version: int, keep: int) -> Version:
-        """Copies a store into a new version and makes it the current one.
+    def push(
+        self,
+        model_uri: str,
+        candidate_uri: str,
+        baseline_version: int,
+        keep: int,
+        plan: TrafficPlan | None = None,
+        approval: Mapping[str, str] | None = None,
+    ) -> Version:
+        """Copies a store into a new version and makes it the current one, or a challenger.
 
-        A store that is identical to the current one makes no new version: the current one is
-        returned, with `new` False.
+        A store that is identical to the current one or to the challenger makes no new version:
+        that one is returned, with `new` False.
 
         Args:
           model_uri: The store, on any Beam filesystem.
           candidate_uri: The trainer's model that it was composed from; itself, if it was not.
           baseline_version: The version that it was composed over and compared with; 0 is none.
-          keep: How many of the newest versions stay, 1 or more; the current version and the one
-            before it stay in any case.
+          keep: How many of the newest versions stay, 1 or more; the current version, the one
+            before it and a challenger stay in any case.
+          plan: With it the new version becomes the challenger of the current one, if there is one.
+            A challenger that is there already gets these terms.
+          approval: Who approved it: run, by, user, time, why.
 
         Raises:
+          SplitRunningError: another version is the challenger.
           BeamfleetError: remote or foreign directory, broken store, another kind or interface
             than the current version's, or another version became current since the evaluation.
         """
         if keep < 1:
             raise BeamfleetError(f"keep at least 1 version, not {keep}")
+        if plan:
+            plan.check_time()
         store = open_store(model_uri)
-        with self._writing():
+        if plan and plan.shadow and store.kind == "an ensemble":
+            raise BeamfleetError(
+                f"{model_uri} is an ensemble, which takes all cores for one request: it cannot be "
+                "a shadow; give it a share of the traffic"
+            )
+        with self._files.writing(_LOCK_WAIT_S):
             self._files.start_if_empty()
             current = self.current()
-            if current and current.details["store_fingerprint"] == store.fingerprint:
-                write_config(self._files.root, current.number)  # a killed push may owe it
-                return current
+            if there := identical(self._files, store.fingerprint, plan):
+                if current:
+                    write_config(self._files.root, current.number)  # a killed push may owe it
+                return there
             self._check_fits(store, current, candidate_uri, baseline_version)
-            pushed = self._add(store, candidate_uri, baseline_version, current)
-            self._prune(keep, {pushed.number, current.number if current else 0})
+            details = {"candidate_uri": candidate_uri, "baseline_version": baseline_version}
+            if approval:
+                details["approval"] = dict(approval)
+            pushed = self._add(store, details, current, plan)
+            before = current.number if current else 0
+            self._prune(keep, {before, *self._files.pointer().labelled})
             return pushed
 
-    def rollback(self, to: int | None = None) -> Version:
-        """Makes another version current: the given one, or the one before the current one.
+    def rollback(self, to: int | None = None, why: str = "") -> Version:
+        """Ends a split, or makes another version current: the given one, or the one before.
 
         Only the pointer moves. With `to` it also mends a broken or missing CURRENT.
+
+        Args:
+          to: The version; None with a split, whatever its state, leaves the champion alone.
+          why: For the history.
 
         Raises:
           BeamfleetError: there is no such version, or none before the current one.
         """
-        with self._writing():
+        with self._files.writing(_LOCK_WAIT_S):
             pointer = self._files.pointer() if to is None else self._files.pointer_or_mended()
-            number = self._previous(pointer) if to is None else to
+            number = to if to is not None else self._before(pointer)
             there = [n for n in self._files.numbers() if n <= pointer.highest]
             if number not in there:
                 raise BeamfleetError(
@@ -136,11 +172,17 @@ class PushedVersions:
                     f"{words(there)}"
                 )
             target = self._files.read(number)
-            if number != pointer.version:
-                self._files.point(Pointer(number, pointer.highest))
-                self._log("rollback", pointer.version, number)
+            split = pointer.split
+            if number != pointer.version or split:
+                label = split.plan.challenger if split else ""
+                before = split.challenger if split and to is None else pointer.version
+                moved = Pointer(number, pointer.highest)
+                self._files.move(moved, "rollback", before, number, label=label, why=why)
             write_config(self._files.root, number)
             return target
+
+    def _before(self, pointer: Pointer) -> int:
+        return pointer.version if pointer.split else self._previous(pointer)
 
     def _previous(self, pointer: Pointer) -> int:
         if not pointer.version:
@@ -181,30 +223,34 @@ class PushedVersions:
     def _add(
         self,
         store: PushedStore,
-        candidate_uri: str,
-        baseline_version: int,
+        origin: Mapping[str, Any],
         current: Version | None,
+        plan: TrafficPlan | None,
     ) -> Version:
         before = current.number if current else 0
         number = max([self._files.pointer().highest, *self._files.numbers()]) + 1
         self._remove_leftovers()
         details = {
+            **origin,
             "number": number,
-            "created": _now(),
+            "created": now(),
             "schema_fingerprint": store.interface_fingerprint,
             "store_fingerprint": store.fingerprint,
             "model_uri": store.uri,
-            "candidate_uri": candidate_uri,
-            "baseline_version": baseline_version,
             "previous_version": before,
             "counts": dict(store.counts),
         }
         self._stage(store, details).rename(self._files.root / str(number))
         files.sync_folder(self._files.root)
-        self._files.point(Pointer(number, number))
-        write_config(self._files.root, number)
-        self._log("push", before, number)
-        return Version(number, f"{self.directory}/{number}", details, new=True)
+        version = Version(number, f"{self.directory}/{number}", details, new=True)
+        approval = origin.get("approval", {})
+        told = {"approved_by": approval.get("by", ""), "why": approval.get("why", "")}
+        if plan is None or not before:
+            self._files.move(Pointer(number, number), "push", before, number, **told)
+            return version
+        pointer = Pointer(before, number, new_split(plan, before, number))
+        self._files.move(pointer, "push", before, number, label=plan.challenger, **told)
+        return replace(version, label=plan.challenger)
 
     def _stage(self, store: PushedStore, details: dict[str, Any]) -> Path:
         staged = self._hidden()
@@ -240,26 +286,6 @@ class PushedVersions:
     def _hidden(self) -> Path:
         return self._files.root / f".staged-{uuid.uuid4().hex}"
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        if is_remote(self.directory):
-            raise BeamfleetError(
-                f"{self.directory} is not a local folder: pushing and rolling back need one (or a "
-                "mounted volume), because object stores cannot rename; reading works from anywhere"
-            )
-        try:
-            self._files.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BeamfleetError(
-                f"{self.directory} cannot be a pushed directory: {error}"
-            ) from None
-        with files.exclusive(self._files.root / ".lock", _LOCK_WAIT_S):
-            yield
-
-    def _log(self, action: str, before: int, after: int) -> None:
-        record = {"time": _now(), "action": action, "from": before, "to": after, "by": _user()}
-        files.append_line(self._files.root / "history.jsonl", json.dumps(record))
-
 
 def _changes(store: PushedStore, current: Version) -> str:
     before = open_store(current.path)
@@ -275,14 +301,3 @@ def _check_copy(staged: Path, store: PushedStore) -> None:
     if copy.fingerprint != store.fingerprint:
         raise BeamfleetError(f"{store.uri} changed while it was pushed; run the push again")
     copy.check()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        return str(os.getuid())

@@ -1,16 +1,34 @@
 """The steps from a blessed model to whoever uses it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 from components.bulk_inferrer.config import InferenceConfig
 from components.errors import BeamfleetError
 from components.example_gen.source import Source
 from components.infra_validator.report import Gates
+from components.pusher.traffic import traffic_plan
+from components.words import listed
 from pipelines import alerts, steps
 from pipelines.builder.recorder import Recorder, given, several
 from pipelines.sources import PathLike, made
+
+
+class TrafficTerms(TypedDict, total=False):
+    """What a challenger gets, see `components.pusher.traffic.traffic_plan`."""
+
+    shadow: bool
+    """It computes an answer to each request, which is counted and thrown away; its share is 0."""
+    by: str
+    """What is sticky: "entity" (where the model has entities), or "request"."""
+    start: str | datetime
+    """From then on; ISO 8601 with a zone."""
+    end: str | datetime
+    """Until then."""
+    stop_rule: Mapping[str, float]
+    """`{"max_error_share": 0.02, "max_p99_ms": 200, "min_requests": 500}`."""
 
 
 class DeliverySteps(Recorder):
@@ -44,11 +62,36 @@ class DeliverySteps(Recorder):
         Gates(**limits)  # refuses nonsense
         return self._record(steps.InfraValidate(limits))
 
-    def push_to(self, directory: PathLike | None = None, *, keep: int = 5) -> Self:
-        """Pushes what was blessed as a numbered version; default directory: `<root>/pushed`."""
+    def push_to(
+        self,
+        directory: PathLike | None = None,
+        *,
+        keep: int = 5,
+        traffic: Mapping[str, float] | None = None,
+        approve: str = "",
+        **terms: Unpack[TrafficTerms],
+    ) -> Self:
+        """Pushes what was blessed as a numbered version; default directory: `<root>/pushed`.
+
+        Args:
+          directory: Where the versions lie.
+          keep: How many of the newest stay; those that get requests stay in any case.
+          traffic: `{"champion": 90, "challenger": 10}`: the new version gets a share of the
+            requests beside the current one, until `beamfleet promote` or `rollback`. Without a
+            current version it gets them all.
+          approve: "manual": nothing is pushed before `beamfleet approve RUN`.
+          terms: See TrafficTerms.
+        """
+        if terms and traffic is None:
+            raise BeamfleetError(f"{listed(terms)} of push_to() need traffic={{...}}")
+        if approve not in ("", "manual"):
+            raise BeamfleetError(f'approve of push_to() is "manual" or nothing, got {approve!r}')
         target = directory if directory is not None else self.root / "pushed"
         where = str(target) if "://" in str(target) else str(Path(target).absolute())
-        return self._record(made(steps.PushTo, directory=where, keep=keep))
+        plan = traffic_plan(traffic, **terms) if traffic is not None else None
+        root = str(self.root) if approve else ""
+        step = made(steps.PushTo, directory=where, keep=keep, traffic=plan, approval_root=root)
+        return self._record(step)
 
     def bulk_infer(
         self,
@@ -85,7 +128,7 @@ class DeliverySteps(Recorder):
         Args:
           webhook: Where the address lies, which is a secret: "env:SLACK_WEBHOOK", or
             "file:/run/secrets/slack".
-          on: Of "anomaly", "not_blessed", "infra_failed", "run_failed".
+          on: Of "anomaly", "not_blessed", "infra_failed", "run_failed", "waits_for_approval".
         """
         alerts.check_webhook(webhook)
         events = several(on) or ()

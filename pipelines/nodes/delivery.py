@@ -25,6 +25,8 @@ def push_to(graph: Graph, step: steps.PushTo) -> None:
         keep_versions=step.keep,
         model_blessing=graph.channels.get("blessing"),
         infra_blessing=graph.channels.get("infra_blessing"),
+        traffic=step.traffic,
+        approval_root=step.approval_root,
     )
     graph.add(node, "Pusher", pushed_model="pushed_model")
 

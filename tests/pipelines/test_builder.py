@@ -46,6 +46,16 @@ def one_model(rows: Path) -> Pipeline:
     return pipeline.preprocess(f"{HERE}.preprocessing_fn").train(f"{HERE}.run_fn", label="sales")
 
 
+def test_one_model_shares_its_traffic_by_request(rows):
+    shares = {"champion": 90, "challenger": 10}
+    one_model(rows).push_to(traffic=shares, end="2030-01-01T00:00+00:00", keep=2).check()
+    complete(rows).push_to(traffic=shares, by="entity", approve="manual").check()
+    with pytest.raises(BeamfleetError, match="has passed"):
+        complete(rows).push_to(traffic=shares, end="2020-01-01T00:00Z").check()
+    with pytest.raises(BeamfleetError, match='by="entity" needs one model for each entity'):
+        one_model(rows).push_to(traffic=shares, by="entity").check()
+
+
 def test_a_chain_with_one_model_passes_the_checks(rows):
     one_model(rows).evaluate(["accuracy"]).infra_validate().push_to("x").bulk_infer(
         from_csv(rows)
@@ -153,6 +163,9 @@ def test_a_missing_step_is_named(rows, build, advice):
             "check 'some': 'count(*) > 1; drop table x' is not one SQL expression",
         ),
         (lambda p, rows: p.push_to("x", keep=0), "keep must be >= 1"),
+        (lambda p, rows: p.push_to(traffic={"champion": 1}), "one other"),
+        (lambda p, rows: p.push_to(start="2026-01-01T00:00Z"), "start of push_to() need traffic"),
+        (lambda p, rows: p.push_to(approve="later"), 'approve of push_to() is "manual"'),
         (lambda p, rows: p.infra_validate(max_startup_s=0), "must be above 0"),
         (lambda p, rows: p.evaluate(metrics=["beauty"]), "unknown metrics"),
         (lambda p, rows: p.with_examples("data"), "output 'examples'"),

@@ -13,8 +13,8 @@ from pipelines import cli
 
 HEAVY = ("tensorflow", "tfx", "apache_beam", "pandas", "numpy", "pyarrow", "sklearn", "rich")
 COMMANDS = (
-    *("run", "list", "runs", "show", "compare", "lineage", "tensorboard", "predict"),
-    *("serve", "rollback", "init", "export"),
+    *("run", "list", "runs", "show", "report", "compare", "lineage", "tensorboard", "schema"),
+    *("predict", "serve", "traffic", "promote", "rollback", "approve", "init", "export"),
 )
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +72,10 @@ def test_help_is_light():
         (["predict", "nowhere", "rows.csv"], 1, "no models were pushed to nowhere"),
         (["serve", "nowhere"], 1, "no models were pushed to nowhere"),
         (["rollback", "nowhere"], 1, "no models were pushed to nowhere"),
+        (["promote", "nowhere"], 1, "no models were pushed to nowhere"),
+        (["traffic", "nowhere"], 1, "no models were pushed to nowhere"),
+        (["approve", "latest", "--why", "x"], 1, "name the run, not `latest`"),
+        (["approve", "20260101-000000"], 2, "the following arguments are required: --why"),
         (["init", str(ROOT)], 1, "is not empty; choose a new folder"),
     ],
 )

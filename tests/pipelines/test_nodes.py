@@ -38,7 +38,7 @@ def test_the_whole_chain_is_a_plain_tfx_pipeline(rows):
         trained(start(rows).generate_statistics().infer_schema().validate_examples())
         .evaluate(metrics=["mae"])
         .infra_validate(max_p99_ms=50)
-        .push_to(keep=2)
+        .push_to(keep=2, traffic={"champion": 3, "challenger": 1}, approve="manual")
         .bulk_infer(from_csv(rows))
         .cache()
         .build()
@@ -63,6 +63,8 @@ def test_the_whole_chain_is_a_plain_tfx_pipeline(rows):
     }
     assert nodes["EntityTrainer"].exec_properties["min_rows"] == 7
     assert nodes["Pusher"].exec_properties["keep_versions"] == 2
+    assert json.loads(nodes["Pusher"].exec_properties["traffic"])["shares"]["champion"] == 3
+    assert nodes["Pusher"].exec_properties["approval_root"] == str(rows.parent / "root")
     assert nodes["InfraValidator"].exec_properties["max_p99_ms"] == 50
     pushed = str(rows.parent / "root" / "pushed")
     for name in ("EntityEvaluator", "Pusher", "BulkInferrer"):

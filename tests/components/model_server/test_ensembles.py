@@ -22,6 +22,7 @@ from components.model_server.requests import RequestError
 from components.model_server.servable import Limits, opener
 from components.model_server.served import ServedModels
 from components.pusher.versions import PushedVersions
+from tests.components.model_server.asking import answers, served_pair
 from tests.components.model_server.ensembles import (
     COLOURS,
     colour_bundle,
@@ -241,6 +242,22 @@ def test_the_pointer_is_followed_and_the_old_version_freed(tmp_path: Path):
     assert len(record.values["rank"]) == 3
     gc.collect()
     assert old() is None
+
+
+def test_two_of_them_share_the_requests_and_none_is_a_shadow(tmp_path: Path):
+    mauve = colour_bundle(tmp_path / "b", {**COLOURS, "blue": [10, 0, 255]})
+    models = served_pair(str(tmp_path / "pushed"), [colour_bundle(tmp_path / "a"), mauve])
+    found = answers(models, image_request(picture()), [str(n) for n in range(20)])
+    assert {(a.model_version, a.parameters["label"]) for a in found.values()} == {
+        ("1", "champion"), ("2", "challenger")
+    }  # fmt: skip
+    current = tmp_path / "pushed" / "CURRENT"
+    content = json.loads(current.read_text())
+    content["traffic"] |= {"shadow": True, "shares": {"champion": 1, "challenger": 0}}
+    current.write_text(json.dumps(content))
+    assert models.refresh() is False
+    assert "is an ensemble, which cannot be a shadow" in models.failure
+    assert models.routes.challenger is None
 
 
 @pytest.mark.parametrize("damage", ["palette", "load"])

@@ -9,7 +9,7 @@ import pytest
 
 from components.ensemble.bundle import Bundle
 from components.errors import BeamfleetError
-from components.pusher.push import Blessing, Candidate, push_blessed
+from components.pusher.push import Blessing, Candidate, PushRequest, objection, push_now
 from components.pusher.stores import open_store
 from components.pusher.versions import PushedVersions, Version
 from pipelines.commands import rollback
@@ -130,10 +130,12 @@ def test_an_ensemble_is_pushed_from_any_filesystem(pushed, bundles):
 
 def test_blessings_decide(pushed, bundles):
     refused = Blessing("model", False, "worse")
-    outcome = push_blessed(Candidate(bundles[0], bundles[0], 0), pushed.directory, 3, [refused])
+    request = PushRequest(Candidate(bundles[0], bundles[0], 0), pushed.directory, 3)
+    outcome = objection(request, [refused])
     assert (outcome.pushed, outcome.reason) == (False, "the model is not blessed: worse")
     blessed = Blessing("model", True, "")
-    outcome = push_blessed(Candidate(bundles[0], bundles[0], 0), pushed.directory, 3, [blessed])
+    assert objection(request, [blessed]) is None
+    outcome = push_now(request)
     assert (outcome.pushed, outcome.version) == (True, 1)
 
 
@@ -143,6 +145,6 @@ def test_the_commands_work_on_ensembles(pushed, bundles, tmp_path, capsys):
     directory = pushed_directory(str(tmp_path))  # the root of the runs
     assert directory == pushed.directory
     assert totals(Bundle(version_path(directory, 1)).ensemble(), [1]) == [10]
-    rollback.main(argparse.Namespace(models=str(tmp_path), to=None, json=True))
+    rollback.main(argparse.Namespace(models=str(tmp_path), to=None, why="", json=True))
     assert json.loads(capsys.readouterr().out)["version"] == 1
     assert Bundle(version_path(directory, None)).uri == pushed.version(1).path

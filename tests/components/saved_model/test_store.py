@@ -17,9 +17,12 @@ from components.entity_models.predict import predict
 from components.entity_models.store import UnreadableModelError
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit
+from components.model_server.entity_tensors import to_request
 from components.pusher.versions import PushedVersions
 from components.saved_model.store import SavedModel
 from components.saved_model.write import describe
+from components.traffic import variant_of
+from tests.components.model_server.asking import HALF, answers, served_pair
 from tests.components.saved_model import models
 from tests.components.saved_model.models import save
 
@@ -172,3 +175,22 @@ def test_bulk_inference_accounts_for_every_row(tmp_path: Path) -> None:
     miles = found.column("miles").to_numpy()
     assert share == pytest.approx(1 / (1 + np.exp(-miles)), abs=1e-6)
     assert sorted(miles) == sorted(table.column("miles").to_numpy())
+
+
+def test_two_of_them_share_the_requests_by_their_ids(tmp_path: Path) -> None:
+    uris = [described(tmp_path / str(w), models.Formula(w)) for w in (1.0, -1.0)]
+    pair = served_pair(str(tmp_path / "pushed"), uris)
+    ids = [str(n) for n in range(40)]
+    table = ROWS.select(["company", "hour", "miles"]).slice(0, 1)
+    found = answers(pair, to_request(table, pair.served.servable.models.spec), ids)
+    shares = {"1": sigmoid(3.5), "2": sigmoid(2.5)}
+    assert {answer.model_version for answer in found.values()} == {"1", "2"}
+    for key, answer in found.items():
+        label = variant_of(tuple(sorted(HALF.items())), key)
+        assert answer.parameters == {"label": label}
+        assert answer.model_version == {"champion": "1", "challenger": "2"}[label]
+        [probabilities] = [o for o in answer.outputs if o.name == "probabilities"]
+        assert probabilities.data[1] == pytest.approx(shares[answer.model_version], abs=1e-6)
+    counts = [one.snapshot() for one in pair.metrics()]
+    assert sum(one["requests"] for one in counts) == 40
+    assert all(sum(one["predictions"].values()) == one["requests"] for one in counts)
