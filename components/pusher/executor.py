@@ -8,6 +8,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types.artifact_utils import get_single_instance
 
+from components.outside import Given
 from components.pusher.push import (
     Blessing,
     Candidate,
@@ -18,6 +19,7 @@ from components.pusher.push import (
     wait_for_approval,
     write_outcome,
 )
+from components.pusher.state import candidate_uri
 from components.pusher.traffic import traffic_plan
 
 _NAMES = {"model_blessing": "model", "infra_blessing": "infrastructure"}
@@ -55,11 +57,6 @@ class Executor(base_executor.BaseExecutor):
         return f"beamfleet approve {run} --root {shlex.quote(root)} --why ..."
 
 
-def candidate_uri(model: types.Artifact) -> str:
-    """The trainer's model behind a composed one; a model that was not composed is its own."""
-    return str(model.get_string_custom_property("candidate_uri") or model.uri)
-
-
 def _request(model: types.Artifact, exec_properties: dict[str, Any]) -> PushRequest:
     # What it was composed over is what counts; another version may have been pushed meanwhile.
     if model.has_custom_property("baseline_version"):
@@ -68,7 +65,7 @@ def _request(model: types.Artifact, exec_properties: dict[str, Any]) -> PushRequ
         baseline = int(exec_properties["baseline_version"])
     traffic = exec_properties["traffic"]
     return PushRequest(
-        Candidate(model.uri, candidate_uri(model), baseline),
+        Candidate(model.uri, candidate_uri(Given.of(model.mlmd_artifact)), baseline),
         exec_properties["push_destination"],
         int(exec_properties["keep_versions"]),
         traffic_plan(**json.loads(traffic)) if traffic else None,
