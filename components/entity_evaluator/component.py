@@ -35,11 +35,12 @@ class EntityEvaluator(base_beam_component.BaseBeamComponent):
     pushed (`verdicts.py` has the rules). `composed_model` holds the winners, copied byte for byte;
     it is then evaluated as a whole (`gate.py`), overall and sliced by TFMA.
 
-    Outputs: `evaluation` opens with `tfma.load_eval_result` and holds entities.parquet and
-    fairness.parquet; its custom properties are entities_blessed, entities_kept, entities_fallback,
-    entities_refused, rows_in, rows_evaluated, rows_missing_label, rows_missing_entity,
-    rows_unknown_label, rows_failed (ints), overall (JSON: metrics by model), notes. `blessing` has
-    the file BLESSED or NOT_BLESSED and the properties blessed, unchanged (0 or 1) and reason.
+    Outputs: `evaluation` opens with `tfma.load_eval_result` and holds entities.parquet,
+    slices.parquet (the composed version beside the pushed one) and fairness.parquet; its custom
+    properties are entities_blessed, entities_kept, entities_fallback, entities_refused, rows_in,
+    rows_evaluated, rows_missing_label, rows_missing_entity, rows_unknown_label, rows_failed (ints),
+    overall (JSON: metrics by model), notes. `blessing` has the file BLESSED or NOT_BLESSED and the
+    properties blessed, unchanged (0 or 1) and reason.
 
     Example:
         evaluator = EntityEvaluator(

@@ -23,6 +23,7 @@ from components.entity_evaluator.metrics import Groups, Outcomes
 from components.entity_evaluator.predictions import Pass, PredictScores, WriteScores
 from components.entity_evaluator.result import EvaluationResult
 from components.entity_evaluator.scores import EvaluatedRows, ScoreColumns, read_scores
+from components.entity_evaluator.slice_table import SLICES_FILE, slice_table
 from components.entity_evaluator.slices import AnalyzeSlices
 from components.entity_evaluator.tables import entity_table, fairness_table, metrics_json
 from components.entity_evaluator.verdicts import Verdicts, decide
@@ -56,8 +57,9 @@ def evaluate(
 ) -> EvaluationResult:
     """Runs the evaluation; see `verdicts.py` and `gate.py` for the rules.
 
-    Writes entities.parquet, fairness.parquet and TFMA's files into `task.evaluation_uri`, and the
-    composed store into `task.composed_uri`.
+    Writes entities.parquet, slices.parquet (the composed version beside the pushed one),
+    fairness.parquet and TFMA's files into `task.evaluation_uri`, and the composed store into
+    `task.composed_uri`.
 
     Args:
       task: what and where.
@@ -105,7 +107,6 @@ class _Evaluation:
         self._compose(sources, {} if unchanged else metrics_json(table, self._metrics))
         whole = self._predict_whole()
         check_agreement(rows, composed, whole, contest.metric)
-        self._write_tables(table, whole)
         overall = Overall(
             composed=composed,
             fallback=contest.fallback,
@@ -114,6 +115,7 @@ class _Evaluation:
             metrics=self._metrics,
             error=whole.errors.get("composed", ""),
         )
+        self._write_tables(table, overall, rows.extra)
         counts = {f"entities_{verdict}": verdicts.count(verdict) for verdict in _VERDICTS}
         failed = int(composed.failed.sum())
         return EvaluationResult(
@@ -129,12 +131,17 @@ class _Evaluation:
         names = [str(name) for name in self._spec.classes]
         return entity_table(contest, verdicts, composed, has_own, self._metrics, names)
 
-    def _write_tables(self, table: pa.Table, whole: EvaluatedRows) -> None:
-        config, folder = self._config, self._task.evaluation_uri
-        outcomes = whole.outcomes["composed"]
-        groups = fairness_table(outcomes, whole.extra, config.fairness, config.min_eval_rows)
-        write_parquet(f"{folder}/{ENTITIES_FILE}", table)
-        write_parquet(f"{folder}/{FAIRNESS_FILE}", groups)
+    def _write_tables(self, entities: pa.Table, overall: Overall, extra: pa.Table) -> None:
+        config = self._config
+        tables = {
+            ENTITIES_FILE: entities,
+            SLICES_FILE: slice_table(overall.models(), extra, config, self._metrics),
+            FAIRNESS_FILE: fairness_table(
+                overall.composed, extra, config.fairness, config.min_eval_rows
+            ),
+        }
+        for name, table in tables.items():
+            write_parquet(f"{self._task.evaluation_uri}/{name}", table)
 
     def _predict_apart(self) -> EvaluatedRows:
         """Predicts every row with each model that competes."""
@@ -149,7 +156,8 @@ class _Evaluation:
         columns = ScoreColumns(
             self._spec,
             tuple(one.name for one in passes),
-            positive_label=self._config.positive_label,
+            self._extra,
+            self._config.positive_label,
         )
         rows = self._run(passes, columns, "apart", slices=False)
         expected = self._task.expected_rows

@@ -43,6 +43,11 @@ class Overall:
     def groups(self) -> Groups:
         return Groups.single(len(self.composed.label))
 
+    def models(self) -> dict[str, Outcomes]:
+        """As `slice_table` takes them: "" is the new version, beside it the current model."""
+        current = {} if self.pushed is None else {self.role: self.pushed}
+        return {"": self.composed, **current}
+
     def values(self) -> dict[str, dict[str, float]]:
         """Metrics by model: composed, pushed, fallback, majority; NaN where undefined."""
         models = {

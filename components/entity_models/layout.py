@@ -8,6 +8,8 @@ FORMAT = "beamfleet-entity-models"
 VERSION = 1
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"
+COSTS = "costs.parquet"
+"""What training took, which differs each time: no part of the store, and not pushed with it."""
 HEADER = b"BEAMFLEET\x00SHARD\x01"
 """First bytes of each shard; the last one is the format version."""
 MIN_MODEL_BYTES = 16 * 1024

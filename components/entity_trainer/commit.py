@@ -2,14 +2,26 @@
 
 from collections.abc import Iterable
 
+import pyarrow as pa
+
+from components.entity_models.layout import COSTS, path_of
 from components.entity_models.spec import ModelSpec
 from components.entity_models.store import IndexEntry, commit
 from components.entity_trainer.config import TrainConfig
 from components.entity_trainer.fit import Fit
 from components.entity_trainer.rows import Summary
 from components.errors import BeamfleetError
+from components.files import write_parquet
 
 Result = tuple[IndexEntry, Fit]
+COSTS_SCHEMA = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("entity", pa.string()),
+        ("rows", pa.int64()),
+        ("fit_cpu_seconds", pa.float64()),
+    ]
+)
 _NAMED = 5
 
 
@@ -30,7 +42,7 @@ def index_entry(fit: Fit) -> IndexEntry:
 def commit_models(
     uri: str, config: TrainConfig, spec: ModelSpec, results: Iterable[Result], total: Summary
 ) -> dict[str, int]:
-    """Writes index and manifest once every row is accounted for.
+    """Writes costs, index and manifest once every row is accounted for.
 
     Returns:
       The counts of the manifest: rows_in is the sum of all other `rows_*`; fallback_rows, on which
@@ -42,8 +54,24 @@ def commit_models(
     results = list(results)
     counts = _counts([fit for _, fit in results], total)
     _check_failures([fit for _, fit in results if fit.status == "failed"], counts, config)
+    write_parquet(path_of(uri, COSTS), _costs(results))
     commit(uri, spec, [entry for entry, _ in results], counts)
     return counts
+
+
+def _costs(results: list[Result]) -> pa.Table:
+    """One row a fit, as the index is sorted; without seconds where the process died of it."""
+    rows = [
+        {
+            "kind": entry.kind,
+            "entity": fit.entity,
+            "rows": fit.rows,
+            "fit_cpu_seconds": fit.cpu_seconds,
+        }
+        for entry, fit in sorted(results, key=lambda result: (result[0].kind, result[0].entity))
+        if fit.status != "small"
+    ]
+    return pa.Table.from_pylist(rows, schema=COSTS_SCHEMA)
 
 
 def _counts(fits: list[Fit], total: Summary) -> dict[str, int]:

@@ -3,6 +3,7 @@
 import hashlib
 import random
 import sys
+import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -68,6 +69,8 @@ class Fit:
     """Of rows, code, hyper-parameters and, where used, the parent model."""
     framework: str = ""
     payload: bytes = b""
+    cpu_seconds: float | None = None
+    """CPU time, of all threads, that `train_fn` and packing its model took; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -220,11 +223,14 @@ def _fit_one(promised: Fit, train_fn: Callable[..., object], train: Callable[[],
     from components.entity_models.codecs import encode
 
     _seed(promised.fingerprint)
+    started = time.process_time()
     try:
         framework, payload = encode(train())
     except (Exception, SystemExit) as error:  # whatever the user's code does, the others go on
-        return failed(promised, f"{type(error).__name__}: {error}{_place(error, train_fn)}")
-    return replace(promised, framework=framework, payload=payload)
+        told = f"{type(error).__name__}: {error}{_place(error, train_fn)}"
+        return failed(replace(promised, cpu_seconds=time.process_time() - started), told)
+    seconds = time.process_time() - started
+    return replace(promised, framework=framework, payload=payload, cpu_seconds=seconds)
 
 
 def _place(error: BaseException, train_fn: Callable[..., object]) -> str:

@@ -1,7 +1,8 @@
 """Evaluates one model or several candidates on held-out rows, against the current model.
 
 <uri>/eval_config.json, metrics, plots ...   what `tfma.load_eval_result` opens
-<uri>/slices.parquet                         one row a slice, see `slices.py`
+<uri>/slices.parquet                         one row a slice, see
+                                             `components.entity_evaluator.slice_table`
 <uri>/candidates.parquet                     one row a candidate, see `candidates.py`
 <uri>/fairness.parquet                       see `components.entity_evaluator.tables`
 """
@@ -19,6 +20,7 @@ from components.entity_evaluator.gate import Overall
 from components.entity_evaluator.predictions import Pass, PredictScores, WriteScores
 from components.entity_evaluator.result import EvaluationResult
 from components.entity_evaluator.scores import EvaluatedRows, ScoreColumns, read_scores
+from components.entity_evaluator.slice_table import SLICES_FILE, slice_table
 from components.entity_evaluator.slices import AnalyzeSlices
 from components.entity_evaluator.tables import fairness_table
 from components.entity_models.open import Models, open_models
@@ -32,12 +34,11 @@ from components.evaluator.candidates import (
 )
 from components.evaluator.current import CurrentModel, check_same, opened
 from components.evaluator.label import AddLabel
-from components.evaluator.slices import slice_table
 from components.examples.read import ExamplesSplit, ReadExamples
 from components.files import write_parquet
 
 CURRENT = "current"
-FAIRNESS_FILE, SLICES_FILE = "fairness.parquet", "slices.parquet"
+FAIRNESS_FILE = "fairness.parquet"
 
 
 @dataclass(frozen=True)
@@ -166,11 +167,8 @@ def _write_tables(
     chosen: Judged,
 ) -> None:
     overall = chosen.overall
-    outcomes = {"": overall.composed}
-    if overall.pushed is not None:
-        outcomes[overall.role] = overall.pushed
     tables = {
-        SLICES_FILE: slice_table(outcomes, rows.extra, config, overall.metrics),
+        SLICES_FILE: slice_table(overall.models(), rows.extra, config, overall.metrics),
         FAIRNESS_FILE: fairness_table(
             overall.composed, rows.extra, config.fairness, config.min_eval_rows
         ),

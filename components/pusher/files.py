@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -53,10 +53,10 @@ def append_line(path: Path, line: str) -> None:
         sync(file)
 
 
-def copy_folder(uri: str, target: Path) -> None:
-    """Copies all files under `uri` (any Beam filesystem) to a new local folder, onto the disk."""
+def copy_folder(uri: str, target: Path, without: Collection[str] = ()) -> None:
+    """Copies the files under `uri` (any Beam filesystem) to a new local folder, onto the disk."""
     target.mkdir()
-    for name in sorted(_file_names(uri)):
+    for name in sorted(set(_file_names(uri)) - set(without)):
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         with open_file(f"{uri}/{name}") as source, copy.open("wb") as file:

@@ -23,6 +23,8 @@ class PushedStore:
     interface_fingerprint: str
     """SHA-256 over the interface."""
     counts: Mapping[str, int]
+    beside: tuple[str, ...]
+    """Files in its folder that are no part of it."""
     check: Callable[[], None]
     """Reads everything back.
 
@@ -49,6 +51,7 @@ def open_store(uri: str) -> PushedStore:
 
 def _tabular(kind: str) -> Callable[[str], PushedStore]:
     def opened(uri: str) -> PushedStore:
+        from components.entity_models.layout import COSTS
         from components.entity_models.open import open_models
 
         models = open_models(uri)
@@ -59,6 +62,7 @@ def _tabular(kind: str) -> Callable[[str], PushedStore]:
             interface=models.spec.to_dict(),
             interface_fingerprint=models.spec.fingerprint(),
             counts=models.counts,
+            beside=(COSTS,),
             check=models.check,
         )
 
@@ -76,6 +80,7 @@ def _ensemble(uri: str) -> PushedStore:
         interface=bundle.interface,
         interface_fingerprint=bundle.interface_fingerprint,
         counts=bundle.counts,
+        beside=(),
         check=bundle.check,
     )
 

@@ -255,7 +255,7 @@ class PushedVersions:
     def _stage(self, store: PushedStore, details: dict[str, Any]) -> Path:
         staged = self._hidden()
         try:
-            files.copy_folder(store.uri, staged)
+            files.copy_folder(store.uri, staged, without=store.beside)
             _check_copy(staged, store)
             files.write_json(staged / "version.json", details)
         except BaseException:

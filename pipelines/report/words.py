@@ -6,7 +6,7 @@ from components.entity_evaluator.config import LOWER_IS_BETTER
 from pipelines.render import duration
 
 __all__ = ["change", "count", "duration", "goodness", "megabytes", "metric", "metric_name",
-           "percent", "value"]  # fmt: skip
+           "percent", "short_time", "value"]  # fmt: skip
 
 _METRICS = {"auc": "AUC", "f1": "F1", "mse": "MSE", "rmse": "RMSE", "mae": "MAE", "r2": "R²"}
 
@@ -62,6 +62,14 @@ def percent(share: float | None, digits: int = 1) -> str:
 def count(value: int | float) -> str:
     """`12,345`, also of TFDV's counts, which may be fractions."""
     return f"{value:,.0f}"
+
+
+def short_time(seconds: float) -> str:
+    """A time that may be of milliseconds: `0.8 ms`, `12 ms`, `3.2 s`."""
+    milliseconds = 1000 * seconds
+    if milliseconds >= 999.5:
+        return duration(seconds)
+    return f"{milliseconds:.1f} ms" if milliseconds < 9.95 else f"{milliseconds:.0f} ms"
 
 
 def megabytes(value: float | None) -> str:

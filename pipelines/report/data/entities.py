@@ -77,7 +77,7 @@ def read_table(source: Source) -> EntityTable | None:
                 **entity,
                 **more.get(key, {}),
                 **models.get(key, {}),
-                "name": shortened(printable(_named(key, columns)), _NAME),
+                "name": display_name(key, columns),
                 "served": served_value(entity),
                 "reason": shortened(printable(entity["reason"] or ""), _REASON),
             }
@@ -86,28 +86,31 @@ def read_table(source: Source) -> EntityTable | None:
     return _table(metric, [name for name in others if name != metric], rows)
 
 
-def _named(key: str, columns: Sequence[str]) -> str:
+def display_name(key: str, columns: Sequence[str]) -> str:
+    """An entity as the page names it, whatever its key is."""
     try:
-        return entity_name(key, columns)
+        name = entity_name(key, columns)
     except (ValueError, TypeError):
-        return key
+        name = key
+    return shortened(printable(name), _NAME)
 
 
 def _models(source: Source) -> dict[str, dict[str, Any]]:
-    """Entity -> what the trainer says of it: rows it was trained on, seconds where it has them."""
+    """Entity -> what the trainer says of it: rows it was trained on, CPU seconds of the fit."""
     import pyarrow.parquet as pq
 
-    file = source.file("EntityTrainer", "model", "index.parquet")
-    if file is None:
-        return {}
-    wanted = {"rows": "rows_trained", "seconds": "fit_seconds", "fit_seconds": "fit_seconds"}
-    there = [name for name in pq.read_schema(file).names if name in (*wanted, "entity", "kind")]
-    rows = pq.read_table(file, columns=there).to_pylist()
-    return {
-        row["entity"]: {wanted[name]: row[name] for name in there if name in wanted}
-        for row in rows
-        if row.get("kind") == "entity" and row["entity"] is not None
-    }
+    found: dict[str, dict[str, Any]] = {}
+    for name, column, title in (
+        ("index.parquet", "rows", "rows_trained"),
+        ("costs.parquet", "fit_cpu_seconds", "fit_cpu_seconds"),
+    ):
+        file = source.file("EntityTrainer", "model", name)
+        if file is None:
+            continue
+        for row in pq.read_table(file, columns=["kind", "entity", column]).to_pylist():
+            if row["kind"] == "entity":
+                found.setdefault(row["entity"], {})[title] = row[column]
+    return found
 
 
 def _table(metric: str, others: Sequence[str], rows: list[dict[str, Any]]) -> EntityTable:
@@ -130,7 +133,7 @@ def _table(metric: str, others: Sequence[str], rows: list[dict[str, Any]]) -> En
         Field("p_value", "p", "p"),
         *(Field(n, metric_name(n), "metric", -1 if n in LOWER_IS_BETTER else 1) for n in others),
         Field("rows_trained", "rows trained", "count"),
-        Field("fit_seconds", "fit seconds", "metric"),
+        Field("fit_cpu_seconds", "fit CPU seconds", "metric"),
         Field("reason", "reason", "text"),
     ]
     filled = tuple(f for f in fields if any(row.get(f.name) is not None for row in rows))

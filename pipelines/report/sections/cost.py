@@ -1,11 +1,15 @@
 """What the run cost: time, CPU and memory of each node, and the dearest entities."""
 
+from collections.abc import Sequence
+
+from components.words import counted
 from pipelines.metadata import Node
+from pipelines.report.data.costs import Costs, Fit, read_costs
 from pipelines.report.data.entities import read_table
 from pipelines.report.markup import Html, absent, badge, bar, fill, join, table
 from pipelines.report.sections.headline import STATES
 from pipelines.report.source import Source
-from pipelines.report.words import count, duration, megabytes
+from pipelines.report.words import count, duration, megabytes, percent, short_time
 
 _DEAREST = 10
 
@@ -61,22 +65,61 @@ def _row(node: Node, longest: float, busiest: float) -> tuple[object, ...]:
 
 
 def _entities(source: Source) -> Html:
-    found = read_table(source)
-    if found is None:
-        return Html("")
-    seconds, trained = found.column("fit_seconds"), found.column("rows_trained")
-    by, words = (seconds, "fit seconds") if any(seconds) else (trained, "rows trained")
-    if not any(by):
-        return Html("")
-    names = found.column("name")
-    order = sorted(range(len(by)), key=lambda i: -(by[i] or 0))[:_DEAREST]
-    most = by[order[0]] or 1
-    rows = [(names[i], bar((by[i] or 0) / most, count(by[i] or 0))) for i in order if by[i]]
-    why = "" if any(seconds) else "; seconds of single entities are not recorded"
+    costs = read_costs(source)
+    if costs is not None:
+        return _dearest(costs, source) if costs.fits else Html("")
+    return _by_rows(source)
+
+
+def _dearest(costs: Costs, source: Source) -> Html:
+    """The dearest entities by the CPU seconds of their fits."""
+    shown, total = costs.fits[:_DEAREST], costs.seconds
+    most = shown[0].seconds or 1.0
+    rows = [
+        (f.name, count(f.rows), bar(f.seconds / most, short_time(f.seconds)),
+         percent(f.seconds / total if total else None))
+        for f in shown
+    ]  # fmt: skip
+    heads = ["entity", "rows", "CPU time of the fit", "share of all"]
     return join(
         [
             fill("<h3>Dearest entities</h3>"),
-            table(["entity", words], rows, label="Dearest entities"),
-            fill('<p class="hint">{}</p>', f"By {words}, the largest {len(rows)}{why}."),
+            table(heads, rows, label="Dearest entities"),
+            fill('<p class="hint">{}</p>', _told(costs, shown, source)),
+        ]
+    )
+
+
+def _told(costs: Costs, shown: Sequence[Fit], source: Source) -> str:
+    total, top = costs.seconds, sum(fit.seconds for fit in shown)
+    text = (
+        f"{counted(len(costs.fits), 'fit')} took {short_time(total)} of CPU in all; "
+        f"{percent(top / total if total else None)} of it went to the dearest {len(shown)}. "
+        f"The model of all rows took {short_time(costs.fallback_seconds)} more."
+    )
+    if costs.unknown:
+        text += f" Of {counted(costs.unknown, 'fit')} the process died: its time is not known."
+    node = source.run.node("EntityTrainer")
+    if node and node.state == "cached":
+        text += " Trained in an earlier run: the models come from the cache."
+    return text
+
+
+def _by_rows(source: Source) -> Html:
+    """Of a training that did not record its costs."""
+    found = read_table(source)
+    trained = found.column("rows_trained") if found else []
+    if found is None or not any(trained):
+        return Html("")
+    names = found.column("name")
+    order = sorted(range(len(trained)), key=lambda i: -(trained[i] or 0))[:_DEAREST]
+    most = trained[order[0]]
+    rows = [(names[i], bar(trained[i] / most, count(trained[i]))) for i in order if trained[i]]
+    text = f"The largest {len(rows)}; this training did not record the seconds of single entities."
+    return join(
+        [
+            fill("<h3>Dearest entities</h3>"),
+            table(["entity", "rows trained"], rows, label="Dearest entities"),
+            fill('<p class="hint">{}</p>', text),
         ]
     )

@@ -22,6 +22,8 @@ def render(source: Source) -> Html:
     head = Html("<h3>By slices</h3>")
     node = source.evaluator
     file = source.file(node.name, "evaluation", "slices.parquet") if node else None
+    # Of entity models the candidate is only a part of what was measured.
+    ours = "new version" if node and node.name == "EntityEvaluator" else "candidate"
     if file is None:
         asked = source.summary.evaluation.get("slices")
         where = f"tfma.load_eval_result({source.summary.paths.get('evaluation', '')!r})"
@@ -30,10 +32,10 @@ def render(source: Source) -> Html:
     found = read_slices(file)
     if not found.slicings():
         return join([head, absent("None were asked for: .evaluate(..., slices=[...]).")])
-    return join([head, charts(_figures(found)), *_tables(found)])
+    return join([head, charts(_figures(found, ours)), *_tables(found)])
 
 
-def _figures(found: Slices) -> Iterator[Figure]:
+def _figures(found: Slices, ours: str) -> Iterator[Figure]:
     """The first metric of every slice, for each slicing: numbers to the right, words downwards."""
     name = found.metrics[0]
     for number, columns in enumerate(found.slicings()[:_MOST_CHARTS]):
@@ -43,7 +45,7 @@ def _figures(found: Slices) -> Iterator[Figure]:
             continue
         along = all(_only(s).lstrip("-").isdigit() for s in largest)
         shown = sorted(largest, key=lambda s: int(_only(s)) if along else (s.values[name] or 0))
-        traces = [_dots(shown, name, "candidate", "s0", along=along)]
+        traces = [_dots(shown, name, ours, "s0", along=along)]
         for model in found.models:
             traces.append(
                 _dots(shown, f"{model}_{name}", _CURRENT.get(model, model), "s1", along=along)

@@ -95,7 +95,10 @@ def test_second_version_over_the_pushed_one(tmp_path: Path) -> None:
         {"a": "new", "b": "bad", "c": None, "d": "bad", "e": "new", "f": "old"},
         spec=spec,
     )
-    result, entities, folder = run(tmp_path, table, candidate, pushed)
+    result, entities, folder = run(
+        tmp_path, table, candidate, pushed, slices=[["education"], ["sex"]]
+    )
+    _check_slices(folder, table, entities, result)
     assert _column(entities, "verdict") == {
         "a": "blessed",  # refreshed
         "b": "kept",  # the new one is worse
@@ -120,6 +123,34 @@ def test_second_version_over_the_pushed_one(tmp_path: Path) -> None:
         "g": "fallback",
     }
     assert result.counts["entities_kept"] == 3
+
+
+def _check_slices(
+    folder: Path, table: pa.Table, entities: dict[str, dict[str, Any]], result: Any
+) -> None:
+    """What will serve beside what serves, counted again from the columns that they read."""
+    rows = pq.read_table(folder / "evaluation" / "slices.parquet").to_pylist()
+    by_name = {row["slice"]: row for row in rows}
+    assert list(by_name) == ["overall", *(f"education={e}" for e in "abcdefg"), "sex=Female",
+                             "sex=Male"]  # fmt: skip
+    composed = {**dict.fromkeys("ae", "new"), **dict.fromkeys("bcf", "old"),
+                **dict.fromkeys("dg", "fallback")}  # fmt: skip
+    pushed = {**dict.fromkeys("abcdefg", "fallback"), **dict.fromkeys("abcf", "old"), "d": "bad"}
+    found: dict[str, list[tuple[bool, bool]]] = {}
+    for row in table.to_pylist():
+        label, entity = row["income"] == CLASSES[1], row["education"]
+        pair = tuple((row[serves[entity]] > 0.5) == label for serves in (composed, pushed))
+        for name in ("overall", f"education={entity}", f"sex={row['sex']}"):
+            found.setdefault(name, []).append(pair)
+    for name, pairs in found.items():
+        row, (ours, theirs) = by_name[name], np.mean(pairs, axis=0)
+        assert row["rows"] == len(pairs), name
+        assert (row["accuracy"], row["pushed_accuracy"]) == pytest.approx((ours, theirs)), name
+        assert row["accuracy_low"] < ours < row["accuracy_high"], name
+    assert by_name["education=a"]["auc"] == entities["a"]["auc"]
+    for model, prefix in (("composed", ""), ("pushed", "pushed_")):
+        for metric, value in result.overall[model].items():
+            assert by_name["overall"][f"{prefix}{metric}"] == pytest.approx(value), metric
 
 
 def test_the_same_candidate_again_is_unchanged_byte_for_byte(tmp_path: Path) -> None:
@@ -224,7 +255,9 @@ def test_one_row_of_one_class(tmp_path: Path) -> None:
 def test_empty_split_is_not_blessed_and_says_so(tmp_path: Path) -> None:
     table = census({"a": 1}, WRONG).slice(0, 0)
     candidate = store(tmp_path / "model", {"a": "new"})
-    result, entities, folder = run(tmp_path, table, candidate, fairness=["sex"])
+    result, entities, folder = run(tmp_path, table, candidate, fairness=["sex"], slices=[["sex"]])
+    [overall] = pq.read_table(folder / "evaluation" / "slices.parquet").to_pylist()
+    assert (overall["rows"], overall["accuracy"]) == (0, None)
     assert result.objections == ["split 'eval' has no rows with a label and an entity key"]
     assert entities["a"]["verdict"] == "fallback"
     assert entities["a"]["undefined"] == "no evaluated rows"

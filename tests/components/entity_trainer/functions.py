@@ -54,6 +54,15 @@ def constant(examples, hparams):
     return Constant(_plain(examples.label.iloc[0]), seen)
 
 
+def busy(examples, hparams):
+    """Burns 0.15 s of CPU on one entity, and sleeps on the others."""
+    until = time.process_time() + 0.15
+    while examples.entity == "busy" and time.process_time() < until:
+        pass
+    time.sleep(0 if examples.entity == "busy" else 0.2)
+    return constant(examples, hparams)
+
+
 def unseeded(examples, hparams):
     return Constant(random.random() + float(np.random.random()))
 

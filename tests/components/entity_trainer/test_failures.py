@@ -8,6 +8,7 @@ import sys
 import time
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from components.entity_trainer.pool import FitPool, warm_up
@@ -47,6 +48,10 @@ def test_a_failing_entity_fails_alone(tmp_path):
     assert len(seen_by(models, "good")["rows"]) == 3
     assert not models.model("zood")[1] and models.model("dies")[1]
     assert models.counts["rows_failed"] == 21
+    costs = pq.read_table(tmp_path / "m" / "costs.parquet").to_pylist()
+    dead = {row["entity"] for row in costs if row["fit_cpu_seconds"] is None}
+    assert dead == {"dies", "segfaults", "shuts"}, "what a process took that died nobody knows"
+    assert {row["entity"] for row in costs} == {*names, ""}
 
 
 def test_a_process_that_is_killed_once_loses_nothing(tmp_path):

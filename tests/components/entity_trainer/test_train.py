@@ -3,6 +3,7 @@
 import random
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.entity_trainer.train import shards_for
@@ -75,9 +76,10 @@ def test_bytes_do_not_depend_on_batches_workers_or_order(tmp_path):
     train(tmp_path / "a", table_of(rows).to_batches(), config, workers=2)
     random.Random(1).shuffle(rows)
     train(tmp_path / "b", table_of(rows).to_batches(5), config, workers=1)
-    first = files_of(tmp_path / "a")
-    assert first == files_of(tmp_path / "b")
-    assert len(first) > 3
+    first, second = files_of(tmp_path / "a"), files_of(tmp_path / "b")
+    costs = first.pop("costs.parquet"), second.pop("costs.parquet")
+    assert first == second and len(first) > 3
+    assert costs[0] != costs[1], "costs were measured twice and are the same to a nanosecond"
 
 
 def test_a_train_fn_without_a_seed_gives_the_same_model_again(tmp_path):
@@ -86,6 +88,19 @@ def test_a_train_fn_without_a_seed_gives_the_same_model_again(tmp_path):
     first = train(tmp_path / "a", table, config, workers=1).index()
     assert first == train(tmp_path / "b", table, config, workers=2).index()
     assert len(set(first["sha256"].to_pylist())) == 3
+
+
+def test_the_cost_of_each_fit_is_told(tmp_path):
+    rows = people("busy", 6) + people("quick", 4) + people("small", 1)
+    models = train(tmp_path / "m", table_of(rows), config_of("busy"))
+    table = pq.read_table(tmp_path / "m" / "costs.parquet")
+    assert table.schema.names == ["kind", "entity", "rows", "fit_cpu_seconds"]
+    busy, quick, fallback = table.to_pylist()  # the small one has no fit
+    assert (busy["kind"], busy["entity"], busy["rows"]) == ("entity", "busy", 6)
+    assert (quick["entity"], fallback["kind"], fallback["entity"]) == ("quick", "fallback", "")
+    assert 0.15 <= busy["fit_cpu_seconds"] < 1.5, "CPU seconds of the fit alone, which burns 0.15"
+    assert 0 < quick["fit_cpu_seconds"] < 0.1, "sleeping costs nothing"
+    assert fallback["rows"] == models.counts["fallback_rows"] == 11
 
 
 def test_fingerprints_follow_rows_code_and_hparams(tmp_path):
@@ -175,7 +190,8 @@ def test_ten_thousand_entities(tmp_path):
     models = train(tmp_path / "m", table.to_batches(4_000), shards=64)
     assert models.counts["entities_trained"] == len(models) == 10_000
     assert sorted(seen_by(models, "city 9999")["rows"]) == [[20, "j"], [21, "j"], [22, "j"]]
-    assert len(list((tmp_path / "m").rglob("*"))) == 64 + 3  # shards, their folder, index, manifest
+    # Shards, their folder, index, manifest, costs.
+    assert len(list((tmp_path / "m").rglob("*"))) == 64 + 4
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,15 @@ def test_identical_store_is_not_pushed_again(pushed, stores, tmp_path):
     assert len(history(pushed)) == 1
 
 
+def test_what_the_training_cost_is_not_pushed(pushed, stores):
+    first, costs = push(pushed, stores[1]), Path(stores[1], "costs.parquet")
+    costs.write_bytes(b"other seconds each time")
+    assert not push(pushed, stores[1]).new
+    assert push(pushed, stores[2]).new and push(pushed, stores[1]).number == 3
+    files = [{p.name for p in Path(v.path).rglob("*")} for v in (first, pushed.current())]
+    assert costs.exists() and files[0] == files[1], "costs.parquet was not there the first time"
+
+
 def test_identical_to_an_older_version_is_a_new_version(pushed, stores):
     for store in (stores[1], stores[2], stores[1]):
         push(pushed, store)

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.report.data.costs import read_costs
 from pipelines.report.data.curves import read_curves
+from pipelines.report.data.entities import read_table
 from pipelines.report.data.graph import Edge, direct, edges, lay_out
 from pipelines.report.data.slices import read_slices
 from pipelines.report.data.statistics import read_distances, read_schema, read_statistics
 from pipelines.report.markup import Html, fill, table
+from pipelines.report.sections import cost
 from pipelines.report.source import Source
-from pipelines.report.words import change, megabytes, metric, percent, value
+from pipelines.report.words import change, megabytes, metric, percent, short_time, value
 from pipelines.summary import summarise
 from tests.pipelines.report.runs import HOSTILE, a_run, entity_run, made, node, write_events
 
@@ -58,6 +61,31 @@ def test_curves_are_read_up_to_where_the_file_was_cut(tmp_path: Path) -> None:
     assert loss.lines["train"] == [(1, 0.5)]
 
 
+def test_the_dearest_entities_are_those_of_the_file(tmp_path: Path) -> None:
+    names = [HOSTILE, *(f"shop {number}" for number in range(1, 100))]
+    run = entity_run(tmp_path, names)
+    source = Source(run, summarise(run), tmp_path)
+    costs = read_costs(source)
+    assert costs is not None and (len(costs.fits), costs.unknown) == (99, 1)
+    assert costs.seconds == pytest.approx(9.9) and costs.fallback_seconds == 2.5
+    assert [fit.name for fit in costs.fits[:2]] == ["shop 99", "shop 98"]
+    page = cost.render(source)
+    assert "99 fits took 9.9 s of CPU in all; 19.1 % of it went to the dearest 10" in page
+    assert "The model of all rows took 2.5 s more." in page
+    assert "Of 1 fit the process died: its time is not known." in page
+    assert "198 ms" in page and "180 ms" in page and "178 ms" not in page
+    table = read_table(source)
+    assert table is not None and set(table.column("fit_cpu_seconds")) >= {None, 0.002, 0.198}
+
+
+def test_without_costs_the_largest_entities_are_shown(source: Source) -> None:
+    [file] = source.folder.rglob("costs.parquet")
+    file.unlink()
+    page = cost.render(source)
+    assert "did not record the seconds of single entities" in page
+    assert "rows trained" in page and "CPU time of the fit" not in page
+
+
 def test_slices_know_other_models_and_intervals(source: Source) -> None:
     file = source.file("EntityEvaluator", "evaluation", "slices.parquet")
     assert file is not None
@@ -91,6 +119,8 @@ def test_numbers_read_well() -> None:
         "-", "0.9104", "12.35", "1,234", "1e-06"]  # fmt: skip
     assert [value(v) for v in (0, 17031081000.0, -87.66012, 2.5)] == [
         "0", "17,031,081,000", "-87.66", "2.5"]  # fmt: skip
+    assert [short_time(v) for v in (0.00083, 0.0123, 0.9994, 0.9996, 3.21)] == [
+        "0.8 ms", "12 ms", "999 ms", "1.0 s", "3.2 s"]  # fmt: skip
     assert [change(v) for v in (0.05, -0.05, 0.0)] == ["+0.0500", "−0.0500", "±0"]
     assert (percent(0.1234), megabytes(2172.1), megabytes(17)) == ("12.3 %", "2.17 GB", "17 MB")
 

@@ -10,6 +10,7 @@ from components.entity_evaluator.config import EvaluationConfig
 from components.entity_evaluator.intervals import intervals
 from components.entity_evaluator.metrics import Floats, Groups, Outcomes, measure
 
+SLICES_FILE = "slices.parquet"
 _ENDS = ("low", "high")
 
 
