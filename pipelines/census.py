@@ -26,7 +26,9 @@ def pipeline(
         .train_per_entity(
             "user_code.census.train_fn", entity="education", label="income", hparams=HPARAMS
         )
-        .evaluate(["accuracy", "auc", "f1"], THRESHOLDS, fairness=["sex", "race"])
+        .evaluate(
+            ["accuracy", "auc", "f1"], THRESHOLDS, slices=["workclass"], fairness=["sex", "race"]
+        )
         .infra_validate(max_startup_s=5, max_p99_ms=200)
         .push_to()
         .bulk_infer(from_csv(DATA / "census_unlabelled", columns=COLUMNS[:-1]))

@@ -111,7 +111,8 @@ def _slices(evaluation: Path | None) -> dict[str, dict[str, Any]]:
         file = evaluation / name if evaluation else None
         for row in pq.read_table(file).to_pylist() if file and file.exists() else ():
             if row.get("group") != _GAP and row.get("columns", [""]):
-                found[row.get("slice") or f"{row['column']}={row['group']}"] = row
+                slice_ = row.get("slice") or f"{row['column']}={row['group']}"
+                found[slice_] = {**row, **found.get(slice_, {})}  # a group may be a slice as well
     return found
 
 
