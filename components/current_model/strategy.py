@@ -55,7 +55,7 @@ class BaselineStrategy(LatestBlessedModelStrategy):
         if not self._push_destination:
             return False
         versions = PushedVersions(self._push_destination)
-        return min(versions.baseline_for(candidate.uri) for candidate in candidates) > 0
+        return versions.baseline_for(*(candidate.uri for candidate in candidates)) > 0
 
     def _latest(
         self,

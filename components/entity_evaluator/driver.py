@@ -15,8 +15,7 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         destination = execution_info.exec_properties["push_destination"]
         models = execution_info.input_dict["model"]
         versions = PushedVersions(destination) if destination else None
-        # Of several candidates the one that is pushed by now has the lowest: that of its time.
-        baseline = min(versions.baseline_for(m.uri) for m in models) if versions else 0
+        baseline = versions.baseline_for(*(m.uri for m in models)) if versions else 0
         output = driver_output_pb2.DriverOutput()
         output.exec_properties["baseline_version"].int_value = baseline
         return output

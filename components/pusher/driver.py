@@ -6,7 +6,7 @@ from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types.artifact_utils import get_single_instance
 
-from components.pusher.executor import candidate_uri
+from components.pusher.executor import candidate_uri, rivals
 from components.pusher.splits import running_split
 from components.pusher.versions import PushedVersions
 
@@ -23,7 +23,7 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         model = get_single_instance(execution_info.input_dict["model"])
         output = driver_output_pb2.DriverOutput()
         candidate = candidate_uri(model)
-        baseline = versions.baseline_for(candidate)
+        baseline = versions.baseline_for(candidate, *rivals(model))
         split = running_split(versions.directory, candidate)
         output.exec_properties["baseline_version"].int_value = baseline
         output.exec_properties["directory_id"].string_value = versions.directory_id()

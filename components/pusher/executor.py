@@ -60,6 +60,11 @@ def candidate_uri(model: types.Artifact) -> str:
     return str(model.get_string_custom_property("candidate_uri") or model.uri)
 
 
+def rivals(model: types.Artifact) -> tuple[str, ...]:
+    """The other trainers' models that it was chosen from."""
+    return tuple(json.loads(model.get_string_custom_property("rivals") or "[]"))
+
+
 def _request(model: types.Artifact, exec_properties: dict[str, Any]) -> PushRequest:
     # What it was composed over is what counts; another version may have been pushed meanwhile.
     if model.has_custom_property("baseline_version"):
@@ -68,7 +73,7 @@ def _request(model: types.Artifact, exec_properties: dict[str, Any]) -> PushRequ
         baseline = int(exec_properties["baseline_version"])
     traffic = exec_properties["traffic"]
     return PushRequest(
-        Candidate(model.uri, candidate_uri(model), baseline),
+        Candidate(model.uri, candidate_uri(model), baseline, rivals(model)),
         exec_properties["push_destination"],
         int(exec_properties["keep_versions"]),
         traffic_plan(**json.loads(traffic)) if traffic else None,

@@ -135,6 +135,13 @@ def test_where_a_version_is_pushed_it_is_what_is_compared_with(world: World) -> 
     assert again == 1  # as when it was pushed
 
 
+def test_the_pushed_one_beside_a_new_candidate_is_what_is_compared_with(world: World) -> None:
+    blessed, first = world.train(world.rows()), world.train(world.rows())
+    world.push(first)
+    assert world.baseline(first) is blessed  # as when it was pushed: nothing was, before
+    assert world.baseline(first, world.train(world.rows(), blessed=False)) is None
+
+
 def test_a_pushed_model_of_another_pipeline_is_no_start(world: World, tmp_path: Path) -> None:
     first = world.train(world.rows())
     world.pushed.push(make_store(tmp_path / "other", {"": 9.0}), "elsewhere", 0, 9)
