@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import re
@@ -215,6 +216,16 @@ def test_the_largest_gap_between_groups_is_shown(make_run, tmp_path):
 def test_names_are_not_taken_for_markup(make_run):
     text = shown(summarise(make_run([entity("[red]x[/red]", 0.9)])))
     assert "[red]x[/red]" in text
+
+
+def test_reasons_and_places_are_not_taken_for_markup(make_run):
+    infra = {"blessed": 0, "reason": "row [/b] \x1b[2J is slow"}
+    skipped = {"skipped": "nothing was pushed to /a/[/b] yet"}
+    pushed = {"pushed": 0, "version": 3, "reason": "-", "pushed_destination": "/a/[/b]"}
+    run = make_run([], infra=infra, inference_result=skipped, pushed_model=pushed)
+    text = shown(summarise(dataclasses.replace(run, root="/r/[/b]")))
+    assert r"row [/b] \x1b[2J is slow" in text
+    assert "pushed to /a/[/b] yet" in text and "/r/[/b]/logs" in text
 
 
 def test_what_was_refused_says_why(make_run):
