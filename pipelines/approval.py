@@ -126,8 +126,8 @@ def reject(found: Waiting, decision: Decision) -> None:
             by = version.details["approval"]["by"]
             raise BeamfleetError(
                 f"what run {found.run.run_id} evaluated was approved by {by} and is pushed "
-                f"already, as version {version.number}; write that down by `beamfleet approve` without"
-                " --reject, then undo it by `beamfleet rollback`"
+                f"already, as version {version.number}; write that down by `beamfleet approve` "
+                "without --reject, then undo it by `beamfleet rollback`"
             )
     details = decision.details(found.run.run_id)
     reason = f"rejected by {details['by']}: {details['why']}"
