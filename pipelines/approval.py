@@ -159,7 +159,7 @@ def _finished(found: Waiting, outcome: Outcome) -> tuple[Outcome, Mapping[str, s
 def _is_ours(version: Version, found: Waiting) -> bool:
     """Whether an approval of this very run pushed it."""
     same = version.details["store_fingerprint"] == found.request.fingerprint
-    return same and version.details.get("approval", {}).get("run") == found.run.run_id
+    return bool(same and version.details.get("approval", {}).get("run") == found.run.run_id)
 
 
 def _note(
