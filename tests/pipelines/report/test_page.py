@@ -260,6 +260,25 @@ def test_captions_and_candidates_are_shown(browser: Browser, tmp_path: Path) -> 
     assert browser.run("window.hacked") is None
 
 
+def test_what_is_undefined_or_infinite_takes_nothing_else_away(tmp_path: Path) -> None:
+    run = candidates_run(tmp_path)
+    folder = Path(run.nodes[-1].outputs[0].uri)
+    table = pq.read_table(folder / "candidates.parquet").to_pylist()
+    table[0] |= {"auc": None, "auc_low": None, "auc_high": None}
+    pq.write_table(pa.Table.from_pylist(table), folder / "candidates.parquet")
+    slices = [
+        {"slice": f"hour={hour}", "columns": ["hour"], "values": [str(hour)], "rows": 5,
+         "auc": value, "auc_low": 0.0, "auc_high": value}
+        for hour, value in enumerate((0.5, float("inf"), 0.7))
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(slices), folder / "slices.parquet")
+    made = write_report(run)
+    assert made.problems == ()
+    page = made.path.read_text()
+    shown = page[page.index("<h3>Candidates") :].split("</table>")[0]
+    assert ">AUC<" in shown and "0.6000" in shown
+
+
 @pytest.mark.parametrize(
     ("bounds", "verdict"),
     [
