@@ -228,6 +228,19 @@ def test_reasons_and_places_are_not_taken_for_markup(make_run):
     assert "pushed to /a/[/b] yet" in text and "/r/[/b]/logs" in text
 
 
+def test_the_notes_of_every_warm_start_are_kept(make_run):
+    def trained(name, **said):
+        model = Artifact("model", "Model", f"/{name}", {"warm_start": "/first", **said})
+        return Node(name, "done", 1.0, 1.0, (model,))
+
+    run = make_run([])
+    nodes = (trained("Trainer-deep"), trained("Trainer-wide", notes="did not take its weights"))
+    found = summarise(dataclasses.replace(run, nodes=nodes)).warm_start
+    assert found == {"uri": "/first", "notes": "wide: did not take its weights"}
+    alone = dataclasses.replace(run, nodes=(trained("Trainer", notes="moved"),))
+    assert summarise(alone).warm_start["notes"] == "moved"
+
+
 def test_what_was_refused_says_why(make_run):
     run = make_run(
         [entity("a", 0.9)],
