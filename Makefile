@@ -18,7 +18,7 @@ help: ; @sed -n 's/^#: //p' Makefile
 
 run: ; @$(PYTHON) environment/create.py $(LOCK) && .venv/bin/beamfleet run $(PIPELINE) $(ARGS)
 notebooks: ; @$(PYTHON) environment/create.py dev && .venv/bin/jupyter lab notebooks
-test: ; @$(PYTHON) environment/create.py dev && .venv/bin/python -m pytest $(ARGS)
+test: ; @$(PYTHON) environment/create.py dev && .venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 lint: ; @$(PYTHON) environment/create.py dev && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 format: ; @.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 bench: ; @$(PYTHON) environment/create.py dev && .venv/bin/python -m benchmarks $(ARGS)

@@ -1,8 +1,16 @@
-"""Imports of heavy libraries, and what Python's garbage collector has to do with them."""
+"""Imports of heavy libraries: the garbage collector meanwhile, and what nobody uses of them."""
 
 import gc
+import importlib.util
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+_TFX_COMPONENTS = "tfx.components"
+_lock = threading.RLock()
 
 
 @contextmanager
@@ -14,7 +22,52 @@ def heavy_imports() -> Iterator[None]:
     """
     gc.disable()
     try:
+        _without_all_of_tfx()
+        _without_torch()
         yield
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _without_all_of_tfx() -> None:
+    """Has `tfx.components` import all stock components, and Kubernetes with them, only if asked.
+
+    Every import of one of its modules would; we use two or three. What a user's module takes from
+    the package itself is still there.
+    """
+    spec = importlib.util.find_spec(_TFX_COMPONENTS) if _TFX_COMPONENTS not in sys.modules else None
+    if spec is not None:
+        package = importlib.util.module_from_spec(spec)
+        package.__class__ = _OnDemand
+        sys.modules[_TFX_COMPONENTS] = sys.modules["tfx"].components = package  # type: ignore[attr-defined]
+
+
+class _OnDemand(ModuleType):
+    """A package whose own code runs when a name is missing."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        with _lock:
+            if type(self) is _OnDemand:
+                assert self.__spec__ is not None and self.__spec__.loader is not None
+                self.__class__ = ModuleType  # type: ignore[assignment]
+                self.__spec__.loader.exec_module(self)
+        return getattr(self, name)
+
+
+def _without_torch() -> None:
+    """Imports Beam's RunInference without PyTorch, which Beam wants for a manager of GPU memory.
+
+    Beam imports that manager again when it is asked for it.
+    """
+    if "torch" in sys.modules:
+        return
+    import apache_beam  # whatever else it imports may have PyTorch
+
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        import apache_beam.ml.inference.base  # noqa: F401
+    finally:
+        del sys.modules["torch"]

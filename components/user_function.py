@@ -4,6 +4,7 @@ import ast
 import hashlib
 import importlib
 import importlib.metadata
+import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -74,6 +75,12 @@ def code_fingerprint(dotted_path: str) -> str:
     files of the function's top package (settings too, up to 1 MiB each), every module of the user's
     that these import, followed from file to file, and the versions of the libraries that train.
     """
+    load_function(dotted_path)
+    return source_fingerprint(dotted_path)
+
+
+def source_fingerprint(dotted_path: str) -> str:
+    """`code_fingerprint` without running the module, which may import a whole framework."""
     digest = hashlib.sha256(dotted_path.encode())
     for name, state in code_parts(dotted_path).items():
         digest.update(f"{name} {state}\n".encode())
@@ -82,10 +89,9 @@ def code_fingerprint(dotted_path: str) -> str:
 
 def code_parts(dotted_path: str) -> dict[str, str]:
     """What `code_fingerprint` counts: library -> version, and file -> SHA-256."""
-    load_function(dotted_path)
-    module = sys.modules[dotted_path.rpartition(".")[0]]
-    source = Path(str(module.__file__)).resolve()
-    names = module.__name__.split(".")
+    module_name = dotted_path.rpartition(".")[0]
+    source = _source_file(module_name) or _source_of_loaded(dotted_path)
+    names = module_name.split(".")
     root = source.parents[len(names) - (source.name != "__init__.py")]
     files = {source}
     if (root / names[0]).is_dir():
@@ -95,6 +101,22 @@ def code_parts(dotted_path: str) -> dict[str, str]:
         name = path.relative_to(root).as_posix()
         parts[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return parts
+
+
+def _source_file(module_name: str) -> Path | None:
+    """Where the module lies; None where that shows only once it is imported."""
+    importlib.invalidate_caches()
+    try:
+        spec = importlib.util.find_spec(module_name) if module_name else None
+    except (ImportError, ValueError):
+        return None
+    found = spec is not None and spec.origin is not None and spec.origin.endswith(".py")
+    return Path(str(spec.origin)).resolve() if spec is not None and found else None
+
+
+def _source_of_loaded(dotted_path: str) -> Path:
+    load_function(dotted_path)
+    return Path(str(sys.modules[dotted_path.rpartition(".")[0]].__file__)).resolve()
 
 
 def own_fingerprint() -> str:

@@ -16,6 +16,7 @@ from components.user_function import own_fingerprint
 from pipelines.costs import Meter
 from pipelines.events import CACHED, CONDITION, DONE, FAILED, SKIPPED, STARTED, NodeEvent, Observer
 from pipelines.metadata import CPU_SECONDS, PEAK_MB, START_MB, note_cost
+from pipelines.recording import Recording
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 """Beam's runners that start no worker elsewhere."""
@@ -44,9 +45,12 @@ class NodeFailedError(BeamfleetError):
 class _ObservedLauncher(launcher.Launcher):
     """TFX's launcher that tells an observer, and takes a node that TFX gave up on as failed."""
 
-    def __init__(self, *arguments: Any, observer: Observer, **keywords: Any) -> None:
+    def __init__(
+        self, *arguments: Any, observer: Observer, recording: Recording, **keywords: Any
+    ) -> None:
         super().__init__(*arguments, **keywords)
-        self._observer = observer
+        self._observer, self._recording = observer, recording
+        self._driver = keywords.get("custom_driver_spec")
         self._node = self._pipeline_node.node_info.id
         self._state = DONE
         self._gave_up = self._skipped = ""
@@ -92,6 +96,7 @@ class _ObservedLauncher(launcher.Launcher):
             self._skipped = "" if prepared.execution_metadata else CONDITION
         elif prepared.execution_metadata:
             self._execution = prepared.execution_metadata.id
+        self._recording.prepared(self._pipeline_node, self._driver, prepared)
         return prepared
 
     def _publish_successful_execution(self, *arguments: Any) -> None:
@@ -125,15 +130,17 @@ def _skipped(output: Any) -> str:
 
 
 @contextmanager
-def observed(observer: Observer) -> Iterator[None]:
-    """Has every launcher that TFX's orchestrators make tell this observer.
+def observed(observer: Observer, recording: Recording) -> Iterator[None]:
+    """Has every launcher that TFX's orchestrators make tell this observer, and be recorded.
 
     Meanwhile the cache key of a node has the code of all components in it, of which TFX's own knows
     the class name only: what another release made is not taken for what this one would make.
     """
     original, key = launcher.Launcher, cache_utils.get_cache_context
-    launcher.Launcher = functools.partial(_ObservedLauncher, observer=observer)
-    cache_utils.get_cache_context = functools.partial(_cache_context, key, own_fingerprint())
+    launcher.Launcher = functools.partial(_ObservedLauncher, observer=observer, recording=recording)
+    cache_utils.get_cache_context = functools.partial(
+        _cache_context, key, own_fingerprint(), recording
+    )
     try:
         with tfx_stays_here():
             yield
@@ -164,11 +171,13 @@ def tfx_stays_here() -> Iterator[None]:
 def _cache_context(
     key: Callable[..., Any],
     fingerprint: str,
-    *arguments: Any,
+    recording: Recording,
     parameters: Mapping[str, Any],
     **keywords: Any,
 ) -> Any:
-    return key(*arguments, parameters={**parameters, "beamfleet": fingerprint}, **keywords)
+    keywords["parameters"] = {**parameters, "beamfleet": fingerprint}
+    recording.hashed(**keywords)
+    return key(**keywords)
 
 
 def reason_of(error: BaseException) -> str:

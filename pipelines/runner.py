@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import BeamfleetError
+from components.imports import heavy_imports
+from pipelines import plan, unchanged
 from pipelines.events import CONDITION, SKIPPED, NodeEvent, Observer
+from pipelines.pipeline import Pipeline
+from pipelines.progress import Progress
+from pipelines.recording import Recording
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline as TfxPipeline
@@ -47,8 +52,39 @@ class _Tally:
         self._observer.on(event)
 
 
+def run_or_reuse(
+    pipeline: Pipeline, run_id: str, orchestrator: str, progress: Progress
+) -> tuple[str, ...]:
+    """Runs a pipeline; without TFX where every node would come from the cache.
+
+    Returns:
+      The nodes whose conditions did not hold: ML Metadata knows nothing of them.
+
+    Raises:
+      BeamfleetError: the pipeline cannot run, or a node failed.
+    """
+    progress.stage("Looking for changes")
+    digest = plan.digest_of(pipeline)
+    if found := unchanged.find(pipeline.root, digest):
+        unchanged.register(pipeline.root, run_id, found, progress)
+        return ()
+    progress.stage("Loading TFX and TensorFlow")
+    with heavy_imports():
+        built = pipeline.build()
+    recording = Recording()
+    left_out = run(built, run_id, orchestrator, progress, recording)
+    if digest and digest == plan.digest_of(pipeline):  # nothing was edited meanwhile
+        names = [component.id for component in built.components]
+        plan.save(pipeline.root, digest, recording.plan(names))
+    return left_out
+
+
 def run(
-    pipeline: "TfxPipeline", run_id: str, orchestrator: str, observer: Observer
+    pipeline: "TfxPipeline",
+    run_id: str,
+    orchestrator: str,
+    observer: Observer,
+    recording: Recording | None = None,
 ) -> tuple[str, ...]:
     """Runs every node in dependency order, one after the other.
 
@@ -57,6 +93,7 @@ def run(
       run_id: Name of the run, in ML Metadata as well.
       orchestrator: "beam" or "local": both are TFX's.
       observer: Gets the events.
+      recording: Gets what decides the cache.
 
     Returns:
       The nodes whose conditions did not hold: ML Metadata knows nothing of them.
@@ -69,7 +106,7 @@ def run(
     tally = _Tally(observer)
     tally.nodes([component.id for component in pipeline.components])
     try:
-        with observed(tally), _beam_arguments("--runner=FnApiRunner"):
+        with observed(tally, recording or Recording()), _beam_arguments("--runner=FnApiRunner"):
             _orchestrator(orchestrator, run_id).run(pipeline)
     except NodeFailedError:
         raise

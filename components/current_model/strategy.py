@@ -1,14 +1,12 @@
 """Which model is the current one, as strategies of TFX's Resolver.
 
-The current model is the current version of the pushed directory, which a rollback moves too. Where
-nothing is pushed (no push_to, or what was blessed was not pushed), it is the latest blessed one of
-the pipeline, as TFX's LatestBlessedModelStrategy finds it.
+The current model is the current version of the pushed directory, which a rollback moves too; of a
+pipeline that pushes nowhere it is the latest blessed one, as TFX's LatestBlessedModelStrategy finds
+it. A training starts from that one as long as nothing is pushed.
 
 Both strategies answer a repeated run as they answered the first one, so that it comes from the
 cache: a model is not compared with itself, and not trained twice on the same rows.
 """
-
-from collections.abc import Iterable
 
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
@@ -25,46 +23,25 @@ _OUTPUT = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.DECLARED_OU
 
 
 class BaselineStrategy(LatestBlessedModelStrategy):
-    """The latest blessed model that is none of the candidates; none where a version is pushed.
+    """The latest blessed model that is none of the candidates, for a pipeline without `push_to`.
 
     Example:
         Resolver(
             strategy_class=BaselineStrategy,
-            config={"push_destination": "/models/taxi"},
             model=Channel(type=Model),
             model_blessing=Channel(type=ModelBlessing),
             candidates=trainer.outputs["model"],
         )
     """
 
-    def __init__(self, push_destination: str = "") -> None:
-        """Takes the pushed directory; empty: there is none."""
-        self._push_destination = push_destination
-
     def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Gives the `model` and its `model_blessing`; both are empty where there is none."""
         candidates = input_dict["candidates"]
-        found: Artifacts = {"model": [], "model_blessing": []}
-        if not self._is_pushed(candidates):
-            ids = {candidate.id for candidate in candidates}
-            models = [model for model in input_dict["model"] if model.id not in ids]
-            found = self._latest(store, models, input_dict["model_blessing"])
-        return {**found, "candidates": candidates}
-
-    def _is_pushed(self, candidates: Iterable[types.Artifact]) -> bool:
-        if not self._push_destination:
-            return False
-        versions = PushedVersions(self._push_destination)
-        return versions.baseline_for(*(candidate.uri for candidate in candidates)) > 0
-
-    def _latest(
-        self,
-        store: MetadataStore,
-        models: list[types.Artifact],
-        blessings: list[types.Artifact],
-    ) -> Artifacts:
-        answer = super().resolve_artifacts(store, {"model": models, "model_blessing": blessings})
-        return dict(answer or {"model": [], "model_blessing": []})
+        ids = {candidate.id for candidate in candidates}
+        models = [model for model in input_dict["model"] if model.id not in ids]
+        asked = {"model": models, "model_blessing": input_dict["model_blessing"]}
+        found = super().resolve_artifacts(store, asked)
+        return {**(found or {"model": [], "model_blessing": []}), "candidates": candidates}
 
 
 class WarmStartStrategy(LatestBlessedModelStrategy):

@@ -36,8 +36,8 @@ class Evaluator(base_beam_component.BaseBeamComponent):
     The stock Evaluator takes no Parquet, and TFMA's change thresholds need the model inside TFMA.
     The rules are those of the whole version in the EntityEvaluator (`gate.py` there).
 
-    The current model is the pushed version, and where nothing is pushed `baseline_model`, which a
-    Resolver with `components.current_model.strategy.BaselineStrategy` finds.
+    The current model is the pushed version, and of a pipeline that pushes nowhere `baseline_model`,
+    which a Resolver with `components.current_model.strategy.BaselineStrategy` finds.
 
     Of several candidates the best by the first of `metrics` that passes is blessed, and copied into
     `chosen_model` for what comes next; if none passes the best of all is, and is not blessed.
@@ -82,7 +82,8 @@ class Evaluator(base_beam_component.BaseBeamComponent):
           model: Model, as the Trainer writes it; or several, each with its name in `candidate`.
           push_destination: Directory of the Pusher, whose current version is the baseline.
           transform_graph: TransformGraph that may compute the label.
-          baseline_model: Model to compare with where nothing is pushed; the channel may be empty.
+          baseline_model: Model to compare with where nothing is ever pushed; the channel may be
+            empty.
           several: Whether there are several candidates, and so an output `chosen_model`.
           options: See EvaluationOptions.
 

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from apache_beam.io.filesystem import FileMetadata
-from apache_beam.io.filesystems import FileSystems
-
 from components.errors import BeamfleetError
 from components.example_gen.source import SPAN, VERSION, GivenSplit, IngestConfig, Source
 from components.files import is_remote
+from components.matching import FoundFile, match
 
 _SUFFIXES = {
     "CsvSource": (".csv", ".data", ".txt", ".tsv"),
@@ -69,7 +67,7 @@ def find_files(config: IngestConfig) -> InputFiles:
     )
 
 
-def _state(metadata: FileMetadata) -> str:
+def _state(metadata: FoundFile) -> str:
     """Returns what changes when the file does."""
     if is_remote(metadata.path):
         return f"{metadata.size_in_bytes} {metadata.last_updated_in_seconds}"
@@ -77,7 +75,7 @@ def _state(metadata: FileMetadata) -> str:
     return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
 
 
-def _check_apart(main: Sequence[FileMetadata], evaluation: Sequence[FileMetadata]) -> None:
+def _check_apart(main: Sequence[FoundFile], evaluation: Sequence[FoundFile]) -> None:
     """Refuses a file that is in both lists, and eval files that are all copies.
 
     Single copies are left to the comparison of rows: two files may well have no rows.
@@ -94,7 +92,7 @@ def _check_apart(main: Sequence[FileMetadata], evaluation: Sequence[FileMetadata
         )
 
 
-def _identity(metadata: FileMetadata) -> str | tuple[int, int]:
+def _identity(metadata: FoundFile) -> str | tuple[int, int]:
     """Returns what a file shares with its links alone."""
     if is_remote(metadata.path):
         return str(metadata.path)
@@ -102,7 +100,7 @@ def _identity(metadata: FileMetadata) -> str | tuple[int, int]:
     return stat.st_dev, stat.st_ino
 
 
-def _is_copy(one: FileMetadata, other: FileMetadata) -> bool:
+def _is_copy(one: FoundFile, other: FoundFile) -> bool:
     if one.size_in_bytes != other.size_in_bytes or is_remote(one.path) or is_remote(other.path):
         return False
     return filecmp.cmp(one.path, other.path, shallow=False)
@@ -149,13 +147,13 @@ def _numbers(pattern: str, name: str) -> dict[int, str]:
     expression = re.escape(pattern).replace(re.escape(name), "([0-9]+)", 1)
     expression = expression.replace(re.escape(name), "[0-9]+").replace(r"\*", "[^/]*")
     expression = expression.replace(r"\?", "[^/]") + "(/|$)"
-    found = (re.match(expression, m.path) for m in _match(pattern.replace(name, "*")))
-    return {int(match[1]): match[1] for match in found if match}
+    matches = (re.match(expression, m.path) for m in _match(pattern.replace(name, "*")))
+    return {int(found[1]): found[1] for found in matches if found}
 
 
-def _list(path: str, suffixes: Sequence[str]) -> list[FileMetadata]:
+def _list(path: str, suffixes: Sequence[str]) -> list[FoundFile]:
     """Returns the files of a path, a pattern, or a folder (there: those of the format)."""
-    is_folder = bool(FileSystems.match([path.rstrip("/") + "/*"])[0].metadata_list)
+    is_folder = bool(match(path.rstrip("/") + "/*"))
     matches = _match(path)
     if not matches:
         raise BeamfleetError(f"{path} does not exist, is empty, or matches no file")
@@ -170,10 +168,9 @@ def _list(path: str, suffixes: Sequence[str]) -> list[FileMetadata]:
     return matches
 
 
-def _match(path: str) -> list[FileMetadata]:
+def _match(path: str) -> list[FoundFile]:
     """Returns what a path, pattern or folder matches in name order, without hidden files."""
-    in_folder, itself = FileSystems.match([path.rstrip("/") + "/*", path])
-    found = in_folder.metadata_list or itself.metadata_list
+    found = match(path.rstrip("/") + "/*") or match(path)
     visible = [
         m
         for m in found

@@ -8,6 +8,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types.artifact_utils import get_single_instance
 
+from components.outside import Given
 from components.pusher.push import (
     Blessing,
     Candidate,
@@ -18,6 +19,7 @@ from components.pusher.push import (
     wait_for_approval,
     write_outcome,
 )
+from components.pusher.state import candidate_uri, rivals
 from components.pusher.traffic import traffic_plan
 
 _NAMES = {"model_blessing": "model", "infra_blessing": "infrastructure"}
@@ -55,16 +57,6 @@ class Executor(base_executor.BaseExecutor):
         return f"beamfleet approve {run} --root {shlex.quote(root)} --why ..."
 
 
-def candidate_uri(model: types.Artifact) -> str:
-    """The trainer's model behind a composed one; a model that was not composed is its own."""
-    return str(model.get_string_custom_property("candidate_uri") or model.uri)
-
-
-def rivals(model: types.Artifact) -> tuple[str, ...]:
-    """The other trainers' models that it was chosen from."""
-    return tuple(json.loads(model.get_string_custom_property("rivals") or "[]"))
-
-
 def _request(model: types.Artifact, exec_properties: dict[str, Any]) -> PushRequest:
     # What it was composed over is what counts; another version may have been pushed meanwhile.
     if model.has_custom_property("baseline_version"):
@@ -72,8 +64,9 @@ def _request(model: types.Artifact, exec_properties: dict[str, Any]) -> PushRequ
     else:
         baseline = int(exec_properties["baseline_version"])
     traffic = exec_properties["traffic"]
+    given = Given.of(model.mlmd_artifact)
     return PushRequest(
-        Candidate(model.uri, candidate_uri(model), baseline, rivals(model)),
+        Candidate(model.uri, candidate_uri(given), baseline, rivals(given)),
         exec_properties["push_destination"],
         int(exec_properties["keep_versions"]),
         traffic_plan(**json.loads(traffic)) if traffic else None,

@@ -12,7 +12,6 @@ from types import FrameType
 from typing import TextIO
 
 from components.errors import BeamfleetError
-from components.imports import heavy_imports
 from pipelines import alerts, metadata, runner, steps
 from pipelines.lock import only_run_on
 from pipelines.noise import output_to
@@ -157,11 +156,8 @@ def _execute(
 ) -> None:
     title = f"{pipeline.name} {run_id}"
     with progress_on(terminal, title, silent=arguments.json) as progress, noted(progress):
-        progress.stage("Loading TFX and TensorFlow")
         try:
-            with heavy_imports():
-                built = pipeline.build()
-            if left_out := runner.run(built, run_id, arguments.orchestrator, progress):
+            if left_out := runner.run_or_reuse(pipeline, run_id, arguments.orchestrator, progress):
                 metadata.note_left_out(pipeline.root, run_id, left_out)
         except Exception as error:
             if interruption.number:

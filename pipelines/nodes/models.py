@@ -1,5 +1,6 @@
 """Nodes that make and evaluate models."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from components.user_function import code_fingerprint
@@ -131,19 +132,20 @@ def _start(graph: Graph) -> Any:
     from components.current_model.strategy import WarmStartStrategy
 
     examples = graph.channels["transformed_examples"]
-    node = _resolver(graph, WarmStartStrategy, examples=examples)
+    config = {"push_destination": graph.push_directory}
+    node = _resolver(WarmStartStrategy, config, examples=examples)
     graph.add(node, "WarmStartResolver")
     return node.outputs["model"]
 
 
-def _resolver(graph: Graph, strategy: Any, **channels: Any) -> Any:
+def _resolver(strategy: Any, config: Mapping[str, str], **channels: Any) -> Any:
     from tfx.dsl.components.common.resolver import Resolver
     from tfx.types import Channel
     from tfx.types.standard_artifacts import Model, ModelBlessing
 
     return Resolver(
         strategy_class=strategy,
-        config={"push_destination": graph.push_directory},
+        config=dict(config),
         model=Channel(type=Model),
         model_blessing=Channel(type=ModelBlessing),
         **channels,
@@ -172,18 +174,15 @@ def evaluate(graph: Graph, step: steps.Evaluate) -> None:
 
 
 def _evaluate_one(graph: Graph, step: steps.Evaluate) -> None:
-    from components.current_model.strategy import BaselineStrategy
     from components.evaluator.component import Evaluator
 
     model, train = graph.channels["model"], graph.steps[steps.Train]
     assert isinstance(train, steps.Train)
-    baseline = _resolver(graph, BaselineStrategy, candidates=model)
-    graph.add(baseline, "BaselineResolver")
     node = Evaluator(
         examples=graph.channels["examples"],
         model=model,
         transform_graph=graph.channels["transform_graph"],
-        baseline_model=baseline.outputs["model"],
+        baseline_model=None if graph.push_directory else _baseline(graph),
         push_destination=graph.push_directory,
         several=bool(train.candidates),
         **step.options,
@@ -191,3 +190,12 @@ def _evaluate_one(graph: Graph, step: steps.Evaluate) -> None:
     graph.add(node, "Evaluator", evaluation="evaluation", blessing="blessing")
     if train.candidates:
         graph.channels["model"] = node.outputs["chosen_model"]
+
+
+def _baseline(graph: Graph) -> Any:
+    """The latest blessed model: of a pipeline that pushes nowhere there is no other current one."""
+    from components.current_model.strategy import BaselineStrategy
+
+    node = _resolver(BaselineStrategy, {}, candidates=graph.channels["model"])
+    graph.add(node, "BaselineResolver")
+    return node.outputs["model"]

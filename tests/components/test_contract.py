@@ -356,9 +356,9 @@ def check_evaluator(world: World) -> None:
 
     uri = save(world.folder / "model", OfColumn("size"))
     describe(uri, "sold", "classification", ["no", "yes"])
-    task = EvaluationTask(world.examples, uri, None, None, str(world.folder / "evaluation"))
+    task = EvaluationTask(world.examples, {"": uri}, None, None, str(world.folder / "evaluation"))
     config = EvaluationConfig.from_dict({"slices": [["kind"]]})
-    result = evaluate(task, config, make_pipeline_)
+    result = evaluate(task, config, make_pipeline_).result
     counts = result.counts
     assert counts["rows_in"] == world.rows
     assert counts["rows_evaluated"] + counts["rows_missing_label"] == world.rows

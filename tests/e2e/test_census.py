@@ -35,6 +35,7 @@ def test_it_is_validated_pushed_and_used(census):
     assert summary["evaluation"]["blessed"]
     assert summary["infra"]["blessed"]
     assert summary["push"] == {
+        "label": "champion",
         "pushed": True,
         "version": 1,
         "directory": str(root / "pushed"),

@@ -187,8 +187,8 @@ def test_the_chosen_model_itself_is_pushed(runs: Runs, second: Summary, third: S
     assert all((pushed / name).read_bytes() == (chosen / name).read_bytes() for name in files)
     details = json.loads((pushed / "version.json").read_text())
     assert details["candidate_uri"] == str(chosen.parent)
-    # It is not judged against itself, though it is the latest blessed one by now.
-    assert third.evaluation["compared_with"] == second.evaluation["compared_with"]
+    # Where a pipeline pushes, what is pushed is the current model: so far there is none.
+    assert third.evaluation["compared_with"].startswith("nothing")
 
 
 def test_lineage_leads_from_what_is_pushed_to_every_candidate(runs: Runs, third: Summary) -> None:

@@ -84,10 +84,11 @@ def test_a_failing_train_function_is_one_sentence_with_the_log(tmp_path):
         code.read_text().replace("    words = ", "    raise ValueError('too warm')\n    words = ")
     )
     output = beamfleet("run", broken / "pipeline.py", "--root", tmp_path / "root", code=1)
-    last = output.strip().splitlines()[-2:]
+    last = output.strip().splitlines()[-3:]
     assert last[0].startswith("beamfleet: EntityTrainer: ")
     assert "too warm" in last[0]
     assert last[1].startswith("log: ")
+    assert last[2].startswith("report: file://")
     assert "Traceback" not in output
     shown = beamfleet("show", "latest", "--root", tmp_path / "root")
     assert "too warm" in shown

@@ -41,7 +41,11 @@ def test_a_lock_holds_the_one_before_it_to_the_version(smaller, larger):
 
 
 @pytest.mark.parametrize(
-    ("extra", "lock"), [("captions", "captions"), ("captions", "dev"), ("boosting", "dev")]
+    ("extra", "lock"),
+    [
+        ("captions", "captions"),
+        *((e, "dev") for e in ("captions", "boosting", "export", "notebooks")),
+    ],
 )
 def test_a_lock_holds_what_the_extra_asks_for(extra, lock):
     versions = dict(pins(lock))
@@ -66,7 +70,8 @@ def test_no_lock_names_a_registry():
 
 
 def test_what_the_code_imports_is_in_a_lock_that_users_have():
-    had = names("captions") | {canonicalize_name(one.name) for one in required("boosting")}
+    extras = ("boosting", "export", "notebooks")
+    had = names("captions") | {canonicalize_name(o.name) for e in extras for o in required(e)}
     distributions = packages_distributions()
     found = {name for name in imported_names() if name != "google"}
     assert {"tfx", "torch", "transformers", "PIL"} <= found

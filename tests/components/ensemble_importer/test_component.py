@@ -80,7 +80,7 @@ def _drive(properties: dict[str, Any]) -> str:
     from components.ensemble_importer.driver import Driver
 
     class Execution:
-        exec_properties = properties
+        exec_properties, input_dict = properties, dict[str, list[object]]()
 
     return str(Driver(None).run(Execution()).exec_properties["sources"].string_value)
 
