@@ -57,7 +57,7 @@ def load_function(dotted_path: str) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
-def described(error: Exception, file: Path | None = None) -> str:
+def described(error: BaseException, file: Path | None = None) -> str:
     """An error of a user's code in one line, with its last place in `file`, else its last."""
     if isinstance(error, SyntaxError):
         return f"{error.filename} line {error.lineno}: SyntaxError: {error.msg}"

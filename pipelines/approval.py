@@ -16,7 +16,7 @@ from components.files import write_json
 from components.pusher.directory import now, user
 from components.pusher.push import Outcome, PushRequest, push_now, request_from, write_outcome
 from components.pusher.stores import open_store
-from components.pusher.versions import PushedVersions
+from components.pusher.versions import PushedVersions, Version
 from pipelines import metadata
 from pipelines.metadata import Artifact, Run
 
@@ -116,7 +116,19 @@ def approve(found: Waiting, decision: Decision) -> Outcome:
 
 
 def reject(found: Waiting, decision: Decision) -> None:
-    """Keeps that it is never pushed."""
+    """Keeps that it is never pushed.
+
+    Raises:
+      BeamfleetError: a killed approval had pushed it already.
+    """
+    for version in PushedVersions(found.request.destination).versions():
+        if _is_ours(version, found):
+            by = version.details["approval"]["by"]
+            raise BeamfleetError(
+                f"what run {found.run.run_id} evaluated was approved by {by} and is pushed "
+                f"already, as version {version.number}; write that down by `beamfleet approve` "
+                "without --reject, then undo it by `beamfleet rollback`"
+            )
     details = decision.details(found.run.run_id)
     reason = f"rejected by {details['by']}: {details['why']}"
     _note(found, REJECTED, details, {"reason": reason})
@@ -138,11 +150,16 @@ def _finished(found: Waiting, outcome: Outcome) -> tuple[Outcome, Mapping[str, s
     versions = PushedVersions(found.request.destination)
     version = versions.version(outcome.version) if outcome.version else None
     approval: dict[str, Any] = dict(version.details.get("approval", {})) if version else {}
-    same = version and version.details["store_fingerprint"] == found.request.fingerprint
-    if version is None or not same or approval.get("run") != found.run.run_id:
+    if version is None or not _is_ours(version, found):
         raise BeamfleetError(f"nothing was pushed: {outcome.reason}")
     label = outcome.label or "champion"
     return Outcome(outcome.destination, version.number, True, outcome.reason, label), approval
+
+
+def _is_ours(version: Version, found: Waiting) -> bool:
+    """Whether an approval of this very run pushed it."""
+    same = version.details["store_fingerprint"] == found.request.fingerprint
+    return bool(same and version.details.get("approval", {}).get("run") == found.run.run_id)
 
 
 def _note(

@@ -41,14 +41,22 @@ def warm_start(run: Run) -> dict[str, str]:
     """Where the training started, if that was asked for.
 
     Returns:
-      uri of the model, empty if there was none yet; notes.
+      uri of the model, empty if there was none yet; notes, of candidates with their names.
     """
-    for node in run.nodes:
-        model = node.output("model")
-        if node.name.split("-")[0] == TRAINER and model and "warm_start" in model.properties:
-            found = model.properties
-            return {"uri": found["warm_start"] or "", "notes": found.get("notes") or ""}
-    return {}
+    models = {n.name: n.output("model") for n in run.nodes if n.name.split("-")[0] == TRAINER}
+    found = {
+        name.partition("-")[2]: model.properties
+        for name, model in models.items()
+        if model and "warm_start" in model.properties
+    }
+    if not found:
+        return {}
+    notes = [
+        f"{name}: {said['notes']}" if name else said["notes"]
+        for name, said in found.items()
+        if said.get("notes")
+    ]
+    return {"uri": next(iter(found.values()))["warm_start"] or "", "notes": "; ".join(notes)}
 
 
 def warm_start_lines(section: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.entity_evaluator.config import LOWER_IS_BETTER
 from pipelines.comparing import Change, Comparison, NodeSeconds
+from pipelines.comparing_metrics import EntityChange, MetricChange, SliceChange, improvement
 from pipelines.entities import LISTED
 from pipelines.render import clock, duration, escaped, figure, number, plain_table
 
@@ -76,7 +76,7 @@ def _metrics(comparison: Comparison) -> "Table":
     for change in comparison.metrics:
         table.add_row(
             change.model, change.metric, figure(change.a), figure(change.b),
-            _signed(change.metric, change.difference),
+            _signed(change),
         )  # fmt: skip
     return table
 
@@ -87,7 +87,7 @@ def _slices(comparison: Comparison) -> "Table":
     for change in comparison.slices[:LISTED]:
         table.add_row(
             escaped(change.slice), change.metric, _count(change.rows_a), _count(change.rows_b),
-            figure(change.a), figure(change.b), _signed(change.metric, change.difference),
+            figure(change.a), figure(change.b), _signed(change),
         )  # fmt: skip
     return table
 
@@ -98,7 +98,7 @@ def _entities(comparison: Comparison) -> "Table":
     for change in comparison.entities[:LISTED]:
         table.add_row(
             escaped(change.entity), _count(change.rows_a), _count(change.rows_b),
-            figure(change.a), figure(change.b), _signed(change.metric, change.difference),
+            figure(change.a), figure(change.b), _signed(change),
             change.metric, change.verdict_a or "-", change.verdict_b or "-",
         )  # fmt: skip
     return table
@@ -124,9 +124,8 @@ def _count(value: int | None) -> str:
     return "-" if value is None else number(value)
 
 
-def _signed(metric: str, difference: float | None) -> str:
-    if difference is None:
+def _signed(change: MetricChange | SliceChange | EntityChange) -> str:
+    if change.difference is None or change.a is None or change.b is None:
         return "-"
-    worse = difference > 0 if metric in LOWER_IS_BETTER else difference < 0
-    text = f"{difference:+.4g}" if difference else "0"
-    return f"[red]{text}[/]" if worse else text
+    text = f"{change.difference:+.4g}" if change.difference else "0"
+    return f"[red]{text}[/]" if improvement(change.metric, change.a, change.b) < 0 else text

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.entity_evaluator.config import LOWER_IS_BETTER
+from components.entity_evaluator.config import goodness
 from pipelines.entities import Entity, served_value
 
 _GAP = "(gap)"
@@ -85,7 +85,7 @@ def slice_changes(a: Path | None, b: Path | None) -> tuple[tuple[SliceChange, ..
         for change in _slice(name, ours.get(name, {}), theirs.get(name, {}))
         if _differs(change.a, change.b)
     ]
-    order = sorted(changes, key=lambda change: _badness(change.metric, change.difference))
+    order = sorted(changes, key=_badness)
     return tuple(order), len(ours | theirs)
 
 
@@ -98,7 +98,7 @@ def entity_changes(
         _entity(name, ours.get(name), theirs.get(name)) for name in dict.fromkeys((*ours, *theirs))
     ]
     changed = [c for c in changes if c.verdict_a != c.verdict_b or _differs(c.a, c.b)]
-    order = sorted(changed, key=lambda c: (*_badness(c.metric, c.difference), c.entity))
+    order = sorted(changed, key=lambda c: (*_badness(c), c.entity))
     return tuple(order), len(changes)
 
 
@@ -160,8 +160,14 @@ def _differs(a: float | None, b: float | None) -> bool:
     return not abs(a - b) <= _SAME
 
 
-def _badness(metric: str, difference: float | None) -> tuple[bool, float]:
+def improvement(metric: str, a: float, b: float) -> float:
+    """By how much b is better than a; below 0 it is worse."""
+    name = metric.removeprefix("pushed_").removeprefix("blessed_")  # of the current model
+    return goodness(name, b) - goodness(name, a)
+
+
+def _badness(change: SliceChange | EntityChange) -> tuple[bool, float]:
     """Worst first; what cannot be told last."""
-    if difference is None:
+    if change.a is None or change.b is None or change.difference is None:
         return True, 0.0
-    return False, -difference if metric in LOWER_IS_BETTER else difference
+    return False, improvement(change.metric, change.a, change.b)

@@ -49,7 +49,7 @@ def show_summary(summary: Summary, console: "Console", *, everything: bool = Fal
     for name, text in _lines(summary):
         table.add_row(name, text)
     for name, path in summary.paths.items():
-        table.add_row(name, f"[dim]{path}[/]")
+        table.add_row(name, f"[dim]{escaped(path)}[/]")
     console.print(table)
 
 
@@ -109,7 +109,7 @@ def _rows(section: Section) -> str:
         splits.append(f"{number(section['rows_gap'])} in the gap")
     if section.get("rows_eval_in_train"):
         splits.append(f"[yellow]{number(section['rows_eval_in_train'])} eval rows are in train[/]")
-    where = f"; rejects: {section['rejects']}" if section.get("rejects") else ""
+    where = f"; rejects: {escaped(section['rejects'])}" if section.get("rejects") else ""
     return f"{text}; {', '.join(splits)}{where}"
 
 
@@ -120,7 +120,7 @@ def _anomalies(section: Section) -> Iterator[tuple[str, str]]:
     for line in found[:_SHOWN_ANOMALIES]:
         yield "anomalies" if line == found[0] else "", f"[yellow]{escaped(line)}[/]"
     if (more := section["anomalies"] - _SHOWN_ANOMALIES) > 0:
-        yield "", f"[yellow]{more} more[/]: tfdv.display_anomalies of {section['path']}"
+        yield "", f"[yellow]{more} more[/]: tfdv.display_anomalies of {escaped(section['path'])}"
     if section["notes"]:
         yield "", escaped(section["notes"])
 
@@ -130,7 +130,7 @@ def _proposed(summary: Summary) -> str:
     columns = ", ".join(map(escaped, summary.validation["proposed"]))
     return (
         f"[yellow]a change of the reviewed schema is proposed[/], of {columns}\n"
-        f"[dim]beamfleet schema diff {where}\nbeamfleet schema accept {where}[/]"
+        f"[dim]beamfleet schema diff {escaped(where)}\nbeamfleet schema accept {escaped(where)}[/]"
     )
 
 
@@ -209,11 +209,11 @@ def _groups(summary: Summary) -> Iterator[tuple[str, str]]:
     if slices := summary.evaluation["slices"]:
         names = ", ".join(" x ".join(columns) for columns in slices)
         where = f"tfma.load_eval_result({summary.paths['evaluation']!r})"
-        yield "slices", f"{escaped(names)}: {where}"
+        yield "slices", escaped(f"{names}: {where}")
 
 
 def _fairness(section: Section) -> str:
-    where = f"[dim]{section['path']}[/]"
+    where = f"[dim]{escaped(section['path'])}[/]"
     if "gap" not in section:
         return f"fewer than two groups are large enough to compare; {where}"
     highest, lowest = section["highest"], section["lowest"]
@@ -234,13 +234,13 @@ def _infra(section: Section) -> str:
         ("rss_mb", "{:.0f} MB"),
     )
     figures = [text.format(section[name]) for name, text in units if name in section]
-    why = f": {section['reason']}" if section.get("reason") else ""
+    why = f": {escaped(section['reason'])}" if section.get("reason") else ""
     return f"[{style}]{word}[/]{why} ({', '.join(figures)})"
 
 
 def _push(summary: Summary) -> str:
     section, cached = summary.push, "Pusher" in summary.cached
-    version, directory = section["version"], section["directory"]
+    version, directory = section["version"], escaped(section["directory"])
     if section.get("approval") == "waits":
         stays = f"version {version} stays" if version else "nothing is pushed"
         report = f"\n[dim]{escaped(section['report'])}[/]" if section.get("report") else ""
@@ -264,13 +264,13 @@ def _push(summary: Summary) -> str:
     changed = f"; [yellow]version {section['current']} is current now[/]"
     now = champion if challenges else changed
     moved = now if section["current"] != version else ""
-    serve = f"beamfleet serve {shlex.quote(directory)}"
+    serve = escaped(f"beamfleet serve {shlex.quote(section['directory'])}")
     return f"[green]version {version}[/] {where}{moved}\n[dim]{serve}[/]"
 
 
 def _inference(section: Section, *, of_entities: bool) -> str:
     if section.get("skipped"):
-        return f"[yellow]skipped[/]: {section['skipped']}"
+        return f"[yellow]skipped[/]: {escaped(section['skipped'])}"
     version, by_fallback = section.get("model_version", 0), section.get("rows_fallback")
     with_version = f" with version {version}" if version else ""
     fallback = ""

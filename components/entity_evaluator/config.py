@@ -1,5 +1,6 @@
 """What an evaluation measures and when it says yes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,11 @@ class Threshold:
             raise BeamfleetError(
                 f"thresholds[{metric!r}]: {wrong!r} would ask for a bad model; for {metric} "
                 f"{'lower' if wrong == 'min' else 'higher'} is better"
+            )
+        if not all(math.isfinite(value) for value in values.values()):
+            raise BeamfleetError(
+                f"thresholds[{metric!r}] is {dict(values)}: expected finite numbers; "
+                "every value, or none, would pass"
             )
         return cls(**{names[name]: float(value) for name, value in values.items()})
 

@@ -12,6 +12,5 @@ def state(parameters: Parameters, inputs: Inputs) -> State:
     """
     destination = parameters["push_destination"]
     versions = PushedVersions(destination) if destination else None
-    # Of several candidates the one that is pushed by now has the lowest: that of its time.
-    baseline = min(versions.baseline_for(m.uri) for m in inputs["model"]) if versions else 0
+    baseline = versions.baseline_for(*(m.uri for m in inputs["model"])) if versions else 0
     return {"baseline_version": baseline}

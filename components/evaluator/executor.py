@@ -1,5 +1,6 @@
 """Runs the Evaluator."""
 
+import json
 from typing import Any
 
 from tfx import types
@@ -50,7 +51,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         evaluation.set_int_custom_property("baseline_version", baseline)
         evaluation.set_string_custom_property("chosen", found.chosen)
         for chosen in output_dict.get("chosen_model", []):
-            _keep(models[found.chosen], chosen, baseline)
+            _keep(found.chosen, models, chosen, baseline)
         bless(blessing, found.result, models[found.chosen])
 
 
@@ -74,10 +75,14 @@ def _current(
     return CurrentModel("blessed", artifact_utils.get_single_uri(blessed)) if blessed else None
 
 
-def _keep(model: types.Artifact, chosen: types.Artifact, baseline: int) -> None:
+def _keep(
+    name: str, models: dict[str, types.Artifact], chosen: types.Artifact, baseline: int
+) -> None:
     """Copies the chosen model, under the names that the Pusher knows composed models by."""
+    model = models[name]
+    rivals = [other.uri for other in models.values() if other is not model]
     copy_saved_model(model.uri, f"{chosen.uri}/{FORMAT_SERVING}")
-    name = model.get_string_custom_property("candidate")
     chosen.set_string_custom_property("candidate", name)
     chosen.set_string_custom_property("candidate_uri", model.uri)
+    chosen.set_string_custom_property("rivals", json.dumps(rivals))
     chosen.set_int_custom_property("baseline_version", baseline)

@@ -1,7 +1,7 @@
 """Rows and statistics of one split as tables of a DuckDB that can reach nothing else."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,8 @@ def _tables(
     ).fetchall()
     types = {str(name): str(kind) for name, kind, *_ in described}
     _check_case(pq.read_schema(paths[0]).names, paths[0])
-    flat = ", ".join(_plain(name, kind) for name, kind in types.items())
+    lists = _of_several(connection, types, _listed(paths))
+    flat = ", ".join(_plain(name, kind, name in lists) for name, kind in types.items())
     connection.execute(f"CREATE VIEW examples AS SELECT {flat} FROM {source}")  # noqa: S608
     connection.execute(f"CREATE MACRO split_name() AS {literal(split)}")
     connection.execute("SET lock_configuration = true")
@@ -100,10 +101,22 @@ def _listed(paths: list[str]) -> str:
     return f"[{', '.join(map(literal, paths))}]"
 
 
-def _plain(name: str, kind: str) -> str:
+def _of_several(
+    connection: duckdb.DuckDBPyConnection, types: Mapping[str, str], paths: str
+) -> set[str]:
+    """Columns that have several values in some row."""
+    lists = [name for name, kind in types.items() if kind.endswith("[]")]
+    if not lists:
+        return set()
+    longest = ", ".join(f"max(len({quoted(name)}))" for name in lists)
+    [found] = connection.execute(f"SELECT {longest} FROM read_parquet({paths})").fetchall()  # noqa: S608
+    return {name for name, most in zip(lists, found, strict=True) if (most or 0) > 1}
+
+
+def _plain(name: str, kind: str, several: bool) -> str:
     """A list of values is itself; of at most one it is the value."""
     column = quoted(name)
-    return f"{column}[1] AS {column}" if kind.endswith("[]") else column
+    return f"{column}[1] AS {column}" if kind.endswith("[]") and not several else column
 
 
 def _check_case(names: list[str], path: str) -> None:

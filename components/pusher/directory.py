@@ -28,7 +28,7 @@ class Version:
     details: Mapping[str, Any] = field(hash=False)
     """version.json: number, created (ISO, UTC), schema_fingerprint, store_fingerprint, model_uri,
     candidate_uri, baseline_version, previous_version (0: none), counts; approval, if a person had
-    to approve it."""
+    to approve it; rivals, the candidates that it was chosen from, if there were others."""
     new: bool = False
     """True only where the call that returned it made it: not for an identical push."""
     label: str = CHAMPION

@@ -19,7 +19,7 @@ from components.pusher.push import (
     wait_for_approval,
     write_outcome,
 )
-from components.pusher.state import candidate_uri
+from components.pusher.state import candidate_uri, rivals
 from components.pusher.traffic import traffic_plan
 
 _NAMES = {"model_blessing": "model", "infra_blessing": "infrastructure"}
@@ -64,8 +64,9 @@ def _request(model: types.Artifact, exec_properties: dict[str, Any]) -> PushRequ
     else:
         baseline = int(exec_properties["baseline_version"])
     traffic = exec_properties["traffic"]
+    given = Given.of(model.mlmd_artifact)
     return PushRequest(
-        Candidate(model.uri, candidate_uri(Given.of(model.mlmd_artifact)), baseline),
+        Candidate(model.uri, candidate_uri(given), baseline, rivals(given)),
         exec_properties["push_destination"],
         int(exec_properties["keep_versions"]),
         traffic_plan(**json.loads(traffic)) if traffic else None,

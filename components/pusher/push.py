@@ -21,6 +21,8 @@ class Candidate:
     """The trainer's model that it was composed from; itself, if it was not."""
     baseline_version: int
     """The version that it was composed over; 0 is none."""
+    rivals: tuple[str, ...] = ()
+    """The other trainers' models that it was chosen from."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class PushRequest:
 def request_from(text: str) -> PushRequest:
     """Reads what `PushRequest.to_json` wrote."""
     content = json.loads(text)
-    candidate, traffic = Candidate(**content.pop("candidate")), content.pop("traffic")
+    made, traffic = content.pop("candidate"), content.pop("traffic")
+    candidate = Candidate(**{**made, "rivals": tuple(made.get("rivals", ()))})
     plan = traffic_plan(**traffic) if traffic else None
     return PushRequest(candidate=candidate, traffic=plan, **content)
 
@@ -105,6 +108,7 @@ def push_now(request: PushRequest, approval: Mapping[str, str] | None = None) ->
             request.keep,
             request.traffic,
             approval,
+            candidate.rivals,
         )
     except SplitRunningError as error:
         return _unpushed(request, str(error))

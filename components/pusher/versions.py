@@ -13,7 +13,7 @@ killed push left is hidden, and the next push removes it. A number is never give
 
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,16 +74,17 @@ class PushedVersions:
             )
         return self._files.read(number)
 
-    def baseline_for(self, candidate_uri: str) -> int:
-        """The version that an evaluation of this candidate is compared with; 0 is none.
+    def baseline_for(self, *candidate_uris: str) -> int:
+        """The version that an evaluation of these candidates is compared with; 0 is none.
 
-        If the current version was pushed from this very candidate, it is the baseline of that
-        time, so that evaluating and pushing the same candidate again is served from the cache.
+        If the current version was pushed from these very candidates, it is the baseline of that
+        time, so that evaluating and pushing the same ones again is served from the cache. With
+        another one among them it is a new contest, against the current version.
         """
         current = self.current()
         if current is None:
             return 0
-        if current.details["candidate_uri"] == candidate_uri:
+        if _contest(current) == sorted(candidate_uris):
             return int(current.details["baseline_version"])
         return current.number
 
@@ -103,6 +104,7 @@ class PushedVersions:
         keep: int,
         plan: TrafficPlan | None = None,
         approval: Mapping[str, str] | None = None,
+        rivals: Sequence[str] = (),
     ) -> Version:
         """Copies a store into a new version and makes it the current one, or a challenger.
 
@@ -118,6 +120,7 @@ class PushedVersions:
           plan: With it the new version becomes the challenger of the current one, if there is one.
             A challenger that is there already gets these terms.
           approval: Who approved it: run, by, user, time, why.
+          rivals: The other candidates that it was chosen from.
 
         Raises:
           SplitRunningError: another version is the challenger.
@@ -141,8 +144,11 @@ class PushedVersions:
                 if current:
                     write_config(self._files.root, current.number)  # a killed push may owe it
                 return there
-            self._check_fits(store, current, candidate_uri, baseline_version)
+            contest = sorted([candidate_uri, *rivals])
+            self._check_fits(store, current, contest, baseline_version)
             details = {"candidate_uri": candidate_uri, "baseline_version": baseline_version}
+            if rivals:
+                details["rivals"] = list(rivals)
             if approval:
                 details["approval"] = dict(approval)
             pushed = self._add(store, details, current, plan)
@@ -200,13 +206,16 @@ class PushedVersions:
         self,
         store: PushedStore,
         current: Version | None,
-        candidate_uri: str,
+        contest: list[str],
         baseline_version: int,
     ) -> None:
         number = current.number if current else 0
-        # The same candidate over the same version, judged in another way: nothing is undone.
-        origin = {"candidate_uri": candidate_uri, "baseline_version": baseline_version}
-        again = current is not None and origin.items() <= current.details.items()
+        # The same candidates over the same version, judged in another way: nothing is undone.
+        again = (
+            current is not None
+            and _contest(current) == contest
+            and current.details["baseline_version"] == baseline_version
+        )
         if number != baseline_version and not again:
             raise BeamfleetError(
                 f"{store.uri} was composed over version {baseline_version}, but version {number} "
@@ -285,6 +294,11 @@ class PushedVersions:
 
     def _hidden(self) -> Path:
         return self._files.root / f".staged-{uuid.uuid4().hex}"
+
+
+def _contest(version: Version) -> list[str]:
+    """All candidates among which this version was chosen, sorted."""
+    return sorted([version.details["candidate_uri"], *version.details.get("rivals", ())])
 
 
 def _changes(store: PushedStore, current: Version) -> str:

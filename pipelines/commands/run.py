@@ -100,7 +100,7 @@ def _call_on_exit(pipeline: Pipeline, run_id: str, state: str, error: str = "") 
     try:
         outcome = RunOutcome(pipeline.name, run_id, str(pipeline.root), state, error)
         load_function(asked.function)(outcome)
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:  # its exit is not that of the command
         print(f"beamfleet: {asked.function} failed: {described(failure)}", file=sys.stderr)
         return False
     return True

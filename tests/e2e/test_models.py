@@ -203,3 +203,14 @@ def test_lineage_leads_from_what_is_pushed_to_every_candidate(runs: Runs, third:
     [chosen] = [a for a in store.get_artifacts_by_type("Model") if "/Evaluator/" in a.uri][-1:]
     read = store.get_artifacts_by_id(inputs_of(store, chosen.id)["model"])
     assert {f"{model.uri}/Format-Serving" for model in read} == set(models_of(third).values())
+
+
+def test_another_candidate_beside_the_pushed_one_is_a_new_contest(
+    runs: Runs, third: Summary
+) -> None:
+    pushed = third.evaluation["chosen"]
+    candidates = {pushed: GOOD if pushed == "trained" else POOR, "longer": {"epochs": 9}}
+    fourth = runs.run(2, "local", push=True, **candidates)
+    assert f"Trainer-{pushed}" in fourth.cached
+    assert fourth.evaluation["compared_with"] == "the pushed version 1"
+    assert fourth.evaluation["chosen"] == ("longer" if fourth.push["pushed"] else pushed)

@@ -110,6 +110,8 @@ def test_a_run_waits_and_its_approval_is_kept_and_never_lost(root, models, capsy
     monkeypatch.undo()
     assert pushed.current().number == 1
     assert summary_of(root, "r1").push["approval"] == "waits"
+    assert beamfleet("approve", "r1", "--root", root, "--why", "no", "--reject") == 1
+    assert "approved by Ada and is pushed already, as version 1" in capsys.readouterr().err
 
     capsys.readouterr()
     assert beamfleet("approve", "r1", "--root", root, "--why", "again", "--by", "Bob") == 0

@@ -6,6 +6,7 @@ import pytest
 
 from pipelines import cli
 from pipelines.comparing import compare
+from pipelines.comparing_metrics import improvement
 from pipelines.finding import find_run
 from tests.pipelines.records import Recorder, entity, put_shop
 from tests.pipelines.test_cli import beamfleet
@@ -126,3 +127,9 @@ def test_runs_that_are_not_there(shop, tmp_path, capsys):
     put_shop(Recorder(shop.parent / "twin"), "run-1", [entity("b", 0.7)])
     assert cli.main(["compare", "run-1", "run-2", "--root", str(shop.parent)]) == 1
     assert "have a run 'run-1' each: name one by --root" in capsys.readouterr().err
+
+
+def test_better_is_nearer_to_one_for_calibration_and_less_for_errors_of_either_model():
+    assert improvement("calibration", 1.3, 1.1) > 0 > improvement("calibration", 0.9, 1.3)
+    assert improvement("mse", 2.0, 1.0) == improvement("pushed_mse", 2.0, 1.0) == 1
+    assert improvement("auc", 0.8, 0.7) < 0

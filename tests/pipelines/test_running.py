@@ -255,7 +255,10 @@ def test_what_the_exit_function_raises_fails_the_command(tmp_path, capsys):
     assert _call_on_exit(pipeline, "1", "done")
     assert not _call_on_exit(pipeline, "1", "failed", "no rows")
     assert capsys.readouterr().err.startswith("beamfleet: tests.pipelines.test_running.exit_fn fai")
+    assert not _call_on_exit(pipeline, "exits", "failed")  # 0 would say that all went well
 
 
 def exit_fn(outcome):
+    if outcome.run == "exits":
+        raise SystemExit(0)
     assert outcome == RunOutcome("small", "1", outcome.root, "done")

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import re
@@ -215,6 +216,29 @@ def test_the_largest_gap_between_groups_is_shown(make_run, tmp_path):
 def test_names_are_not_taken_for_markup(make_run):
     text = shown(summarise(make_run([entity("[red]x[/red]", 0.9)])))
     assert "[red]x[/red]" in text
+
+
+def test_reasons_and_places_are_not_taken_for_markup(make_run):
+    infra = {"blessed": 0, "reason": "row [/b] \x1b[2J is slow"}
+    skipped = {"skipped": "nothing was pushed to /a/[/b] yet"}
+    pushed = {"pushed": 0, "version": 3, "reason": "-", "pushed_destination": "/a/[/b]"}
+    run = make_run([], infra=infra, inference_result=skipped, pushed_model=pushed)
+    text = shown(summarise(dataclasses.replace(run, root="/r/[/b]")))
+    assert r"row [/b] \x1b[2J is slow" in text
+    assert "pushed to /a/[/b] yet" in text and "/r/[/b]/logs" in text
+
+
+def test_the_notes_of_every_warm_start_are_kept(make_run):
+    def trained(name, **said):
+        model = Artifact("model", "Model", f"/{name}", {"warm_start": "/first", **said})
+        return Node(name, "done", 1.0, 1.0, (model,))
+
+    run = make_run([])
+    nodes = (trained("Trainer-deep"), trained("Trainer-wide", notes="did not take its weights"))
+    found = summarise(dataclasses.replace(run, nodes=nodes)).warm_start
+    assert found == {"uri": "/first", "notes": "wide: did not take its weights"}
+    alone = dataclasses.replace(run, nodes=(trained("Trainer", notes="moved"),))
+    assert summarise(alone).warm_start["notes"] == "moved"
 
 
 def test_what_was_refused_says_why(make_run):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.metadata import Artifact
+from pipelines.metadata import Artifact, Node
 from pipelines.report.source import Source
 
 _OF_ENTITIES = "manifest.json"
@@ -29,6 +29,7 @@ class Model:
     code: str
     """Dotted path of the function that trains it."""
     hparams: Mapping[str, Any]
+    """Those of all, then what a tuner found, then those of the candidate: the later win."""
 
 
 def read_model(source: Source) -> Model | None:
@@ -45,6 +46,8 @@ def read_model(source: Source) -> Model | None:
             continue
         custom = source.parameter(node, "custom_config", {})
         hparams = custom.get("hparams") or source.parameter(node, "hparams", {})
+        best = source.summary.tuning.get("best") or _found(node)
+        hparams = {**hparams, **best, **custom.get("candidate_hparams", {})}
         return Model(
             kind=_KINDS[file.name],
             label=str(spec.get("label", "")),
@@ -53,9 +56,18 @@ def read_model(source: Source) -> Model | None:
             entity_columns=list(spec.get("entity_columns") or ()),
             features=[(str(n), str(t)) for n, t in spec.get("features") or ()],
             code=str(node.parameters.get("train_fn") or node.parameters.get("run_fn") or "-"),
-            hparams=dict(hparams),
+            hparams=hparams,
         )
     return None
+
+
+def _found(node: Node) -> dict[str, Any]:
+    """Hyperparameters that a tuner found, of this run or of an earlier one."""
+    folder = next((Path(one.uri) for one in node.inputs if one.key == "hyperparameters"), None)
+    file = folder / "best_hyperparameters.txt" if folder else None
+    if file is None or not file.is_file():
+        return {}
+    return dict(json.loads(file.read_text(encoding="utf-8"))["values"])
 
 
 def _file(artifact: Artifact) -> Path | None:

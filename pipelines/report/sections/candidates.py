@@ -7,8 +7,6 @@ from pipelines.report.markup import Html, fill, join, table
 from pipelines.report.source import Source
 from pipelines.report.words import count, metric, metric_name
 
-_ENDS = ("_low", "_high")
-
 
 def render(source: Source) -> Html:
     """One row a candidate, then what they are compared with; nothing where there is one only."""
@@ -19,7 +17,7 @@ def render(source: Source) -> Html:
     rows: list[dict[str, Any]] = pq.read_table(file).to_pylist() if file else []
     if sum(row.get("role") == "candidate" for row in rows) < 2:
         return Html("")
-    names = [n for n, v in rows[0].items() if isinstance(v, float) and not n.endswith(_ENDS)]
+    names = [n for n in rows[0] if f"{n}_low" in rows[0]]  # one may be undefined for the first
     heads = ["name", "rows", *map(metric_name, names), "verdict", "why not"]
     made = table(heads, [_row(row, names) for row in rows], label="Candidates", notes=1)
     return join([Html("<h3>Candidates</h3>"), made])

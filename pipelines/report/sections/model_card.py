@@ -64,11 +64,9 @@ def _about(source: Source, model: Model) -> Iterator[tuple[str, object]]:
     more = f", and {len(names) - _MOST_FEATURES} more" if len(names) > _MOST_FEATURES else ""
     yield "from", f"{counted(len(names), 'column')}: {', '.join(names[:_MOST_FEATURES])}{more}"
     yield "trained by", model.code
-    best = source.summary.tuning.get("best") or {}
-    hparams = {**model.hparams, **best}
-    if hparams:
-        words = ", ".join(f"{name} {plain(value)}" for name, value in hparams.items())
-        yield "hyperparameters", words + (" (those of the tuner win)" if best else "")
+    if model.hparams:
+        words = ", ".join(f"{name} {plain(value)}" for name, value in model.hparams.items())
+        yield "hyperparameters", words
 
 
 def _data(source: Source, model: Model) -> Iterator[tuple[str, object]]:
@@ -94,7 +92,12 @@ def _entities(number: int) -> str:
 def _metrics(source: Source) -> Iterator[str]:
     models = source.summary.evaluation.get("overall", {})
     ours = models.get("composed") or models.get("candidate") or {}
-    names = {"pushed": "current model", "fallback": "all-rows model", "majority": "best constant"}
+    names = {
+        "pushed": "current model",
+        "blessed": "latest blessed model",
+        "fallback": "all-rows model",
+        "majority": "best constant",
+    }
     for name, value in ours.items():
         others = [
             f"{words} {metric(models[other].get(name))}"

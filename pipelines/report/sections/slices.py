@@ -1,5 +1,6 @@
 """Metrics by slices: a chart for each slicing, and all figures, the worst slice first."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,7 +107,7 @@ def _dots(shown: list[Slice], name: str, words: str, color: str, *, along: bool)
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.5g}")
+    return None if value is None or not math.isfinite(value) else float(f"{value:.5g}")
 
 
 def _tables(found: Slices) -> Iterator[Html]:

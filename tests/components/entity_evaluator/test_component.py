@@ -85,6 +85,7 @@ def test_driver_and_executor_evaluate_against_the_pushed_version(tmp_path: Path)
         ({"confidence": 95}, "confidence must be in"),
         ({"thresholds": {"accuracy": {"at_least": 1}}}, "expected min, max or max_drop"),
         ({"thresholds": {"log_loss": {"min": 0.1}}}, "lower is better"),
+        ({"thresholds": {"accuracy": {"min": float("nan")}}}, "expected finite numbers"),
     ],
 )
 def test_nonsense_is_refused_when_the_node_is_made(

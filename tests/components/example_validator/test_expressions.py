@@ -65,6 +65,16 @@ def test_what_holds_of_all_rows_is_no_anomaly(split: tuple[ExamplesSplit, str]) 
     assert found == {}
 
 
+def test_every_one_of_several_values_counts(split: tuple[ExamplesSplit, str]) -> None:
+    [file] = Path(split[0].uri).rglob("data.parquet")
+    tags = pa.array([[1, -9], [2], [], [3]])
+    pq.write_table(pq.read_table(file).append_column("tags", tags), file)
+    with pytest.raises(BeamfleetError, match=r"bool_and\(tags > 0"):
+        failing(split, first="min(tags) > 0 and bool_and(tags > 0)")
+    assert "list_min" in failing(split, every="min(list_min(tags)) > 0")["every"]
+    assert failing(split, most="max(len(tags)) = 2") == {}
+
+
 def test_false_null_and_what_cannot_be_computed_are_anomalies(
     split: tuple[ExamplesSplit, str],
 ) -> None:

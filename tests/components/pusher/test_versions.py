@@ -182,6 +182,18 @@ def test_baseline_of_a_pushed_candidate_stays_what_it_was(pushed, stores):
     assert pushed.baseline_for(f"candidate of {stores[0]}") == 0
 
 
+def test_candidates_are_one_contest(pushed, stores):
+    push(pushed, stores[0])
+    pushed.push(stores[1], "a", 1, keep=5, rivals=["b"])
+    assert pushed.current().details["rivals"] == ["b"]
+    assert pushed.baseline_for("b", "a") == 1  # as when it was evaluated
+    assert pushed.baseline_for("a") == pushed.baseline_for("a", "c") == 2
+    # Judged in another way, another one of the same candidates is the best.
+    with pytest.raises(BeamfleetError, match="composed over version 1, but version 2 is current"):
+        pushed.push(stores[2], "c", 1, keep=5, rivals=["a"])
+    assert pushed.push(stores[2], "b", 1, keep=5, rivals=["a"]).number == 3
+
+
 def test_model_composed_over_another_version_is_refused(pushed, stores):
     push(pushed, stores[0])
     push(pushed, stores[1])

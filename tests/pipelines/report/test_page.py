@@ -260,6 +260,43 @@ def test_captions_and_candidates_are_shown(browser: Browser, tmp_path: Path) -> 
     assert browser.run("window.hacked") is None
 
 
+def test_the_card_has_the_hyperparameters_of_the_chosen_candidate(tmp_path: Path) -> None:
+    run, best = candidates_run(tmp_path), made(tmp_path, "Tuner", "hyperparameters", "H")
+    values = {"units": 8, "rate": 0.02}
+    Path(best.uri, "best_hyperparameters.txt").write_text(json.dumps({"values": values}))
+    nodes = []
+    for name, own in (("deep", {"units": 16}), ("wide", {"units": 128})):
+        model = made(tmp_path, f"Trainer-{name}", "model", "Model", candidate=name)
+        spec = {"spec": {"label": "tip", "task": "classification", "features": []}}
+        Path(model.uri, "Format-Serving").mkdir()
+        Path(model.uri, "Format-Serving", "beamfleet.json").write_text(json.dumps(spec))
+        config = {"hparams": {"units": 4, "epochs": 6}, "candidate_hparams": own}
+        nodes.append(node(f"Trainer-{name}", 1, [best], [model], custom_config=json.dumps(config)))
+    run = dataclasses.replace(run, nodes=(*nodes, run.nodes[-1]))
+    page = write_report(run).path.read_text()
+    assert "<dd>units 128, epochs 6, rate 0.02</dd>" in page
+    assert "AUC 0.9000 (latest blessed model 0.8000)" in page
+
+
+def test_what_is_undefined_or_infinite_takes_nothing_else_away(tmp_path: Path) -> None:
+    run = candidates_run(tmp_path)
+    folder = Path(run.nodes[-1].outputs[0].uri)
+    table = pq.read_table(folder / "candidates.parquet").to_pylist()
+    table[0] |= {"auc": None, "auc_low": None, "auc_high": None}
+    pq.write_table(pa.Table.from_pylist(table), folder / "candidates.parquet")
+    slices = [
+        {"slice": f"hour={hour}", "columns": ["hour"], "values": [str(hour)], "rows": 5,
+         "auc": value, "auc_low": 0.0, "auc_high": value}
+        for hour, value in enumerate((0.5, float("inf"), 0.7))
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(slices), folder / "slices.parquet")
+    made = write_report(run)
+    assert made.problems == ()
+    page = made.path.read_text()
+    shown = page[page.index("<h3>Candidates") :].split("</table>")[0]
+    assert ">AUC<" in shown and "0.6000" in shown
+
+
 @pytest.mark.parametrize(
     ("bounds", "verdict"),
     [
