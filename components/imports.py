@@ -22,12 +22,19 @@ def heavy_imports() -> Iterator[None]:
     """
     gc.disable()
     try:
-        _without_all_of_tfx()
-        _without_torch()
         yield
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextmanager
+def tfx_imports() -> Iterator[None]:
+    """`heavy_imports` for what needs TFX and Beam: without what nobody uses of them."""
+    with heavy_imports():
+        _without_all_of_tfx()
+        _without_torch()
+        yield
 
 
 def _without_all_of_tfx() -> None:

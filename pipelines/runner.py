@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import BeamfleetError
-from components.imports import heavy_imports
-from pipelines import plan, unchanged
+from components.imports import tfx_imports
+from pipelines import metadata, plan, unchanged
 from pipelines.events import CONDITION, SKIPPED, NodeEvent, Observer
 from pipelines.pipeline import Pipeline
 from pipelines.progress import Progress
@@ -52,13 +52,8 @@ class _Tally:
         self._observer.on(event)
 
 
-def run_or_reuse(
-    pipeline: Pipeline, run_id: str, orchestrator: str, progress: Progress
-) -> tuple[str, ...]:
+def run_or_reuse(pipeline: Pipeline, run_id: str, orchestrator: str, progress: Progress) -> None:
     """Runs a pipeline; without TFX where every node would come from the cache.
-
-    Returns:
-      The nodes whose conditions did not hold: ML Metadata knows nothing of them.
 
     Raises:
       BeamfleetError: the pipeline cannot run, or a node failed.
@@ -67,16 +62,15 @@ def run_or_reuse(
     digest = plan.digest_of(pipeline)
     if found := unchanged.find(pipeline.root, digest):
         unchanged.register(pipeline.root, run_id, found, progress)
-        return ()
+        return
     progress.stage("Loading TFX and TensorFlow")
-    with heavy_imports():
+    with tfx_imports():
         built = pipeline.build()
     recording = Recording()
-    left_out = run(built, run_id, orchestrator, progress, recording)
+    run(built, run_id, orchestrator, progress, recording)
     if digest and digest == plan.digest_of(pipeline):  # nothing was edited meanwhile
         names = [component.id for component in built.components]
         plan.save(pipeline.root, digest, recording.plan(names))
-    return left_out
 
 
 def run(
@@ -85,8 +79,11 @@ def run(
     orchestrator: str,
     observer: Observer,
     recording: Recording | None = None,
-) -> tuple[str, ...]:
+) -> None:
     """Runs every node in dependency order, one after the other.
+
+    The nodes whose conditions did not hold are noted on the run, also if another one fails: by
+    themselves they leave nothing in ML Metadata.
 
     Args:
       pipeline: As `Pipeline.build` makes it.
@@ -94,9 +91,6 @@ def run(
       orchestrator: "beam" or "local": both are TFX's.
       observer: Gets the events.
       recording: Gets what decides the cache.
-
-    Returns:
-      The nodes whose conditions did not hold: ML Metadata knows nothing of them.
 
     Raises:
       NodeFailedError: a node failed; those behind it did not run.
@@ -118,7 +112,10 @@ def run(
                 raise link from error
             link = link.__cause__ or link.__context__
         raise
-    return tuple(tally.left_out)
+    finally:
+        if tally.left_out:
+            root = Path(pipeline.pipeline_info.pipeline_root).parent
+            metadata.note_left_out(root, run_id, tally.left_out)
 
 
 def _orchestrator(name: str, run_id: str) -> Any:

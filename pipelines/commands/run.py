@@ -157,8 +157,7 @@ def _execute(
     title = f"{pipeline.name} {run_id}"
     with progress_on(terminal, title, silent=arguments.json) as progress, noted(progress):
         try:
-            if left_out := runner.run_or_reuse(pipeline, run_id, arguments.orchestrator, progress):
-                metadata.note_left_out(pipeline.root, run_id, left_out)
+            runner.run_or_reuse(pipeline, run_id, arguments.orchestrator, progress)
         except Exception as error:
             if interruption.number:
                 raise KeyboardInterrupt from error

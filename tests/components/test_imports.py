@@ -9,9 +9,9 @@ import pytest
 
 PROGRAM = """
 import sys
-from components.imports import heavy_imports
+from components.imports import tfx_imports
 
-with heavy_imports():
+with tfx_imports():
     from tfx.components.schema_gen.component import SchemaGen
     import apache_beam.ml.inference.base
 

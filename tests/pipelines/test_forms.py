@@ -6,6 +6,7 @@ import pytest
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.dsl.experimental.conditionals.conditional import Cond
 from tfx.orchestration import metadata as tfx_metadata
 from tfx.orchestration.pipeline import Pipeline as TfxPipeline
 from tfx.types.channel import Channel
@@ -27,8 +28,7 @@ TRAIN = "tests.components.entity_trainer.functions.constant"
 
 def executed(pipeline: Pipeline, orchestrator: str = "local") -> Summary:
     run = runner.new_run_id(pipeline.root)
-    left_out = runner.run(pipeline.build(), run, orchestrator, Silent())
-    metadata.note_left_out(pipeline.root, run, left_out)
+    runner.run(pipeline.build(), run, orchestrator, Silent())
     return summarise(metadata.read_run(pipeline.root, run))
 
 
@@ -123,6 +123,8 @@ class MakerExecutor(base_executor.BaseExecutor):
 
     def Do(self, input_dict, output_dict, exec_properties):
         [made] = output_dict["made"]
+        if exec_properties["number"] < 0:
+            raise ValueError("a number below 0")
         seen = [one.get_int_custom_property("number") for one in input_dict.get("earlier", [])]
         made.set_int_custom_property("number", exec_properties["number"])
         made.set_string_custom_property("seen", str(seen))
@@ -153,3 +155,18 @@ def test_the_latest_hyperparameters_are_found(tmp_path, orchestrator):
         node = metadata.read_run(tmp_path, run).node("Maker")
         seen.append(node.output("made").properties["seen"])
     assert seen == ["[]", "[7]", "[8]"]
+
+
+@pytest.mark.parametrize("orchestrator", runner.ORCHESTRATORS)
+def test_what_was_left_out_is_known_of_a_failed_run_too(tmp_path, orchestrator):
+    first = Maker(1, None)
+    with Cond(first.outputs["made"].future()[0].custom_property("number") == 5):
+        left_out = Maker(2, None).with_id("LeftOut")
+    failing = Maker(-1, None).with_id("Failing")
+    failing.add_upstream_node(left_out)
+    config = tfx_metadata.sqlite_metadata_connection_config(str(tmp_path / metadata.DATABASE))
+    nodes = [first, left_out, failing]
+    built = TfxPipeline("made", str(tmp_path / "artifacts"), config, nodes)
+    with pytest.raises(BeamfleetError, match="a number below 0"):
+        runner.run(built, "run", orchestrator, Silent())
+    assert metadata.read_run(tmp_path, "run").left_out == ("LeftOut",)
