@@ -9,7 +9,7 @@ from components.example_gen.column_types import Kind, join_kinds
 from components.example_gen.csv_reader import CsvReader
 from components.example_gen.files import InputFiles
 from components.example_gen.in_order import map_in_order
-from components.example_gen.mixed import notes_on, numbers_but_for_few, sum_counts
+from components.example_gen.mixed import WordCounts, notes_on, numbers_but_for_few, sum_counts
 from components.example_gen.overlap import Overlap
 from components.example_gen.parquet_reader import ParquetReader
 from components.example_gen.parts import Reader, Reject, TypesDiffer
@@ -148,7 +148,7 @@ def _settle_mixed(
     words = [name for name, kind in types.items() if kind == "string"]
     _, head = next(_blocks(reader, config, files))
     sample = reader.count_words(reader.sample(head), words)
-    mixed = [n for n in words if n in suspects or (n in sample and sample[n].mostly_numbers)]
+    mixed = [n for n in words if n in suspects or (n in sample and _is_mixed(sample[n]))]
     if not mixed:
         return dict(types), []
     counts = sum_counts(
@@ -157,6 +157,10 @@ def _settle_mixed(
     numbers = numbers_but_for_few(counts, config.max_rejected_share)
     reader.reject_misfits(numbers)
     return {**types, **numbers}, notes_on(counts, numbers)
+
+
+def _is_mixed(counts: WordCounts) -> bool:
+    return counts.mostly_numbers or counts.has_few_long
 
 
 def _ingest_as(

@@ -37,9 +37,22 @@ def test_many_of_them_make_words_and_a_note(tmp_path):
     assert "'v' is taken for words: 900 of 1000 values are numbers, others such as 'A/5 7'" in note
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_one_number_too_long_makes_words_of_all_and_a_note(tmp_path, monkeypatch, late):
+    if late:
+        monkeypatch.setattr("components.example_gen.csv_reader._SAMPLE_BYTES", 100)
+    values = [str(n) for n in range(999)] + ["1" + 30 * "0"]
+    counts, kind = ingested(tmp_path, values)
+    assert (counts.rows_rejected, kind) == (0, "string")
+    [note] = counts.notes
+    assert f"'v' is taken for words: 1 of 1000 values, such as '{values[-1]}', have more" in note
+
+
 @pytest.mark.parametrize(
     ("values", "options"),
     [
+        ([f"4{n:019}" for n in range(1000)], {}),
+        ([str(10**30)] + ["1"] * 999, {"types": (("v", "string"),)}),
         (["02108"] + ["94105"] * 999, {}),
         (["x"] + ["1"] * 999, {"types": (("v", "string"),)}),
         (["x"] * 600 + ["1"] * 400, {}),
