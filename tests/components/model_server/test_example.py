@@ -22,7 +22,20 @@ def test_the_request_of_an_image_is_whole(tmp_path):
     assert call.endswith("-d @request.json")
 
 
-def test_of_other_columns_it_is_asked_first():
-    for names in (["age"], ["image", "age"]):
-        tensors = [{"name": name} for name in names]
-        assert example("http://h:1/v2/models/m", tensors) == "curl -s http://h:1/v2/models/m"
+def test_a_row_has_a_value_of_each_type(tmp_path):
+    names = {'it\'s "a" $(touch x)': "BYTES", "age": "INT64", "price": "FP64"}
+    tensors = [{"name": n, "datatype": kind, "shape": [-1]} for n, kind in names.items()]
+    command = example("http://h:1/v2/models/m", tensors)
+    assert command.startswith("curl -s http://h:1/v2/models/m/infer -H ")
+    program = command.replace("curl -s", "printf '%s\\n'", 1)  # what a shell makes of it
+    said = subprocess.run(["bash", "-ec", program], cwd=tmp_path, capture_output=True, text=True)
+    [*_, request] = said.stdout.splitlines()
+    assert not (tmp_path / "x").exists()
+    found = {one["name"]: (one["shape"], one["data"]) for one in json.loads(request)["inputs"]}
+    assert list(found) == list(names)
+    assert list(found.values()) == [([1], ["word"]), ([1], [1]), ([1], [1.5])]
+
+
+def test_of_an_image_and_more_it_is_asked_first():
+    tensors = [{"name": name} for name in ("image", "age")]
+    assert example("http://h:1/v2/models/m", tensors) == "curl -s http://h:1/v2/models/m"
