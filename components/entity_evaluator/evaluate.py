@@ -270,7 +270,7 @@ def _without_nan(
     values: Mapping[str, Mapping[str, float]],
 ) -> dict[str, dict[str, float | None]]:
     return {
-        model: {name: None if math.isnan(value) else value for name, value in metrics.items()}
+        model: {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         for model, metrics in values.items()
     }
 

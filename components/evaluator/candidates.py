@@ -36,7 +36,7 @@ class Judged:
         names = tuple(dict.fromkeys((self.overall.metric, *self.overall.metrics)))
         found = intervals(self.overall.composed, self.overall.groups, names, confidence)
         return {
-            metric: None if math.isnan(low[0] + high[0]) else (float(low[0]), float(high[0]))
+            metric: (float(low[0]), float(high[0])) if math.isfinite(low[0] + high[0]) else None
             for metric, (low, high) in found.items()
         }
 

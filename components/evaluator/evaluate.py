@@ -228,7 +228,7 @@ def _check_rows(task: EvaluationTask, rows: EvaluatedRows) -> None:
 def _values(overall: Overall) -> dict[str, dict[str, float | None]]:
     names = {"composed": "candidate"}
     return {
-        names.get(model, model): {n: None if math.isnan(v) else v for n, v in metrics.items()}
+        names.get(model, model): {n: v if math.isfinite(v) else None for n, v in metrics.items()}
         for model, metrics in overall.values().items()
     }
 
