@@ -170,11 +170,12 @@ def _cached_outputs(database: Path, run_id: str) -> dict[str, list[int]]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Has run twice, so that the second run came from the cache."""
     made = Project(tmp_path_factory.mktemp("project"))
-    before = set(sys.modules)
+    before, place = set(sys.modules), Path.cwd()
     sys.path.insert(0, str(made.folder))
     importlib.invalidate_caches()
     made.run()
     yield made
+    os.chdir(place)  # a change that the walk makes
     sys.path.remove(str(made.folder))
     for name in set(sys.modules) - before:
         if name.split(".")[0] in ("walked", "aside"):

@@ -1,5 +1,7 @@
 """The census functions, and three entities against plain pandas and scikit-learn."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -19,7 +21,10 @@ WORDS = ["workclass", "marital-status", "occupation", "relationship", "race", "s
          "native-country"]  # fmt: skip
 
 
-def _census(path: str = "data/census/census.data") -> pd.DataFrame:
+ROWS = Path(__file__).parents[2] / "data" / "census" / "census.data"
+
+
+def _census(path: Path = ROWS) -> pd.DataFrame:
     return pd.read_csv(path, names=list(COLUMNS), skipinitialspace=True, na_values="?")
 
 
