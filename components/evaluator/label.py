@@ -12,8 +12,8 @@ from components.errors import BeamfleetError
 class AddLabel(beam.DoFn):
     """Puts the label of the transform graph, if it has one, in the place of a raw column.
 
-    A preprocessing may make the label of other columns, or numbers of its words: where the classes
-    are words and its label is a number, this is the place of the class among them.
+    A preprocessing may make the label of other columns, or numbers of its words: a label that it
+    makes a whole number is the place of the class among the model's classes.
     """
 
     def __init__(
@@ -67,8 +67,13 @@ class AddLabel(beam.DoFn):
         yield pa.RecordBatch.from_arrays(columns, names=[*kept, self._label])
 
     def _named(self, label: Any) -> pa.Array:
-        """The label; of a number the class in its place, and the number itself if there is none."""
-        if not (self._classes and isinstance(self._classes[0], str) and label.dtype.kind in "iu"):
+        """The label; of a number the class in its place, and what is no class if there is none."""
+        if not self._classes or label.dtype.kind not in "iu":
             return pa.array(label)
-        words = dict(enumerate(map(str, self._classes)))
-        return pa.array([words.get(int(number), str(number)) for number in label])
+        words = isinstance(self._classes[0], str)
+        places = dict(enumerate(self._classes))
+        none = min((one for one in self._classes if isinstance(one, int)), default=0) - 1
+        return pa.array(
+            [places.get(int(n), f"{n} (no class)" if words else none) for n in label],
+            pa.string() if words else pa.int64(),
+        )

@@ -72,7 +72,8 @@ class ModelSteps(Recorder):
           run_fn: Dotted path of `run_fn(fn_args)`; see `components.saved_model.training`.
           label: The column to predict; after `preprocess` one of its outputs.
           task: "classification" (the default) or "regression".
-          classes: In the order of the model's outputs; default: 0, 1, ...
+          classes: In the order of the model's outputs; default: 0, 1, ... A label that the
+            preprocessing makes a whole number is the place of the class among them.
           hparams: JSON values, in `fn_args.custom_config["hparams"]`.
           candidates: Name -> hparams of its own, which win over `hparams` and over the tuner's:
             `{"wide": {"units": 128}, "deep": {"layers": 4}}`. Each is trained; `evaluate` blesses
