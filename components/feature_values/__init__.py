@@ -1,0 +1,1 @@
+"""From events to the values of a view over time."""
