@@ -24,8 +24,8 @@ _ENGINES = (
 )  # fmt: skip
 # The same function makes another model with another version of these.
 _LIBRARIES = (
-    "beamfleet", "numpy", "pandas", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "keras",
-    "tensorflow", "torch", "transformers", "tokenizers", "safetensors", "pillow", "onnxruntime",
+    "beamfleet", "numpy", "pandas", "polars", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm",
+    "keras", "tensorflow", "torch", "transformers", "tokenizers", "safetensors", "pillow", "onnxruntime",
 )  # fmt: skip
 
 

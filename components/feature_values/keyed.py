@@ -5,14 +5,17 @@ A frame of keyed events has the view's keys, `event_time`, `created` (both datet
 columns that one does not have are null in its events.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 
 from components.errors import BeamfleetError
+from components.features.aggregator import EventTransform, Mean, Std, Sum
+from components.features.names import RESERVED
 from components.features.source import Source
 from components.features.view import FeatureView
+from components.user_function import described
 
 TIME = pl.Datetime("us", "UTC")
 POLARS_TYPES: dict[type, pl.DataType] = {
@@ -20,15 +23,21 @@ POLARS_TYPES: dict[type, pl.DataType] = {
 }  # fmt: skip
 
 
+_ROW = "__row__"
+_SAMPLE = 64
+_NUMBERS = (Sum, Mean, Std)
+_TEXT_TIME = r"^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?)?(Z|[+-]\d\d:?\d\d)?$"
+
+
 @dataclass(frozen=True)
 class Keyed:
-    """Events of one batch, counted: rows_in = rows left + filtered + the height of rejects."""
+    """Events of one batch, counted: rows in = height of events + of rejects + filtered."""
 
     events: pl.DataFrame
     rejects: pl.DataFrame
-    """`row` (of the batch, from 0) and `reason`."""
+    """`row` (of the batch, from 0; null if the event_transform dropped our column) and `reason`."""
     filtered: int
-    """Events that the event_transform left out."""
+    """Rows that the event_transform left out."""
 
 
 def keyed_events(view: FeatureView, source: Source, rows: pl.DataFrame) -> Keyed:
@@ -40,7 +49,159 @@ def keyed_events(view: FeatureView, source: Source, rows: pl.DataFrame) -> Keyed
       rows: As the source has them.
 
     Raises:
-      BeamfleetError: a column is not there, a column has a type that cannot be meant, or the
-        event_transform made rows.
+      BeamfleetError: a column is missing or of a type that cannot be meant, the event_transform
+        raised, made rows, or made of a row what depends on others.
     """
-    raise NotImplementedError
+    left = _transformed(view, source, rows)
+    missing = [name for name in _asked_for(view, source) if name not in left.columns]
+    if missing:
+        raise BeamfleetError(
+            f"{_where(view, source)}: no column {', '.join(missing)} after event_transform; it has "
+            f"{', '.join(name for name in left.columns if name != _ROW)}"
+        )
+    keys = dict(zip(view.keys, _key_types(view), strict=True))
+    columns = {name: _as_key(left[name], kind, view, source) for name, kind in keys.items()}
+    time = view.timestamp_field or source.event_time
+    columns["event_time"] = as_time(left[time], f"{_where(view, source)}: {time}")
+    created = source.created or time
+    columns["created"] = as_time(left[created], f"{_where(view, source)}: {created}")
+    absent = pl.Series([None], dtype=pl.String).extend_constant(None, max(left.height - 1, 0))
+    columns["event_id"] = left[source.id].cast(pl.String) if source.id else absent[: left.height]
+    for name in value_columns(view):
+        columns.setdefault(name, _value(view, source, left, name))
+    events = pl.DataFrame([series.alias(name) for name, series in columns.items()])
+    reason = pl.coalesce(
+        pl.when(pl.col(name).is_null()).then(pl.lit(f"{said} is missing or cannot be read"))
+        for name, said in [
+            *((key, key) for key in keys),
+            ("event_time", time),
+            ("created", created),
+        ]
+    )
+    marked = events.with_columns(_row_numbers(left), reason.alias("reason"))
+    bad = marked.filter(pl.col("reason").is_not_null()).select(row=_ROW, reason="reason")
+    good = marked.filter(pl.col("reason").is_null()).drop(_ROW, "reason")
+    return Keyed(good, bad, rows.height - left.height)
+
+
+def value_columns(view: FeatureView) -> tuple[str, ...]:
+    """The columns of events that the view's aggregators read."""
+    return tuple(dict.fromkeys(one.of for one in view.transformer.aggregators if one.of))
+
+
+def as_time(values: pl.Series, what: str) -> pl.Series:
+    """Times as microseconds in UTC; null where a text is no time. Nanoseconds are cut off.
+
+    Raises:
+      BeamfleetError: the column holds neither timestamps nor text.
+    """
+    if isinstance(values.dtype, pl.Datetime):
+        zoned = values.dt.replace_time_zone("UTC") if values.dtype.time_zone is None else values
+        return zoned.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    if values.dtype == pl.Date:
+        return values.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    if values.dtype == pl.Null:
+        return values.cast(TIME)
+    if values.dtype != pl.String:
+        raise BeamfleetError(
+            f"{what} is {values.dtype}, expected timestamps, or text such as 2024-05-01T12:30:00Z"
+        )
+    day, minute, second, zone = (values.str.extract(_TEXT_TIME, group) for group in range(1, 5))
+    text = day + "T" + minute.fill_null("00:00") + second.fill_null(":00")
+    iso = text + zone.fill_null("+0000").replace("Z", "+0000").str.replace(":", "", literal=True)
+    return iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
+
+
+def _transformed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
+    transform = view.transformer.event_transforms[view.sources.index(source)]
+    given = rows.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW))
+    left = _called(view, source, transform, given)
+    if left.height > rows.height or (_ROW in left.columns and left[_ROW].n_unique() < left.height):
+        raise BeamfleetError(
+            f"{_where(view, source)}: event_transform made {left.height} rows of {rows.height}; it "
+            "may add columns and leave out rows, not make any"
+        )
+    if rows.height > 1:
+        _check_each_row_for_itself(view, source, transform, given.head(_SAMPLE))
+    return left
+
+
+def _called(
+    view: FeatureView, source: Source, transform: EventTransform, rows: pl.DataFrame
+) -> pl.DataFrame:
+    try:
+        left = transform(rows)
+    except Exception as error:
+        raise BeamfleetError(
+            f"{_where(view, source)}: event_transform failed: {described(error)}; the columns are "
+            f"{', '.join(name for name in rows.columns if name != _ROW)}"
+        ) from error
+    if not isinstance(left, pl.DataFrame):
+        raise BeamfleetError(
+            f"{_where(view, source)}: event_transform gave {type(left).__name__}, expected a "
+            "polars DataFrame"
+        )
+    return left
+
+
+def _check_each_row_for_itself(
+    view: FeatureView, source: Source, transform: EventTransform, rows: pl.DataFrame
+) -> None:
+    """A stream sees other batches than a backfill: what depends on the batch differs in both."""
+    halves = [rows.head(rows.height // 2), rows.tail(rows.height - rows.height // 2)]
+    parts = [_called(view, source, transform, half) for half in halves]
+    whole = _called(view, source, transform, rows)
+    if not whole.equals(pl.concat(parts, how="vertical_relaxed").cast(whole.schema)):
+        raise BeamfleetError(
+            f"{_where(view, source)}: event_transform gives other values for a row beside other "
+            "rows; stream and backfill would differ. Let each row depend on itself only"
+        )
+
+
+def _asked_for(view: FeatureView, source: Source) -> list[str]:
+    """Columns that have to be there after the event_transform."""
+    asked = [*view.keys, view.timestamp_field or source.event_time]
+    asked += filter(None, [source.created, source.id])
+    if len(view.sources) == 1:
+        asked += [name for name in value_columns(view) if name not in RESERVED]
+    return asked
+
+
+def _key_types(view: FeatureView) -> list[pl.DataType]:
+    kinds = {k: t for one in view.entities for k, t in zip(one.keys, one.types, strict=True)}
+    return [POLARS_TYPES[kinds[key]] for key in view.keys]
+
+
+def _as_key(values: pl.Series, kind: pl.DataType, view: FeatureView, source: Source) -> pl.Series:
+    if not (values.dtype.is_integer() or values.dtype in (pl.String, pl.Categorical, pl.Null)):
+        raise BeamfleetError(
+            f"{_where(view, source)}: key {values.name} is {values.dtype}, expected text or "
+            "integers"
+        )
+    return values.cast(kind, strict=False)
+
+
+def _value(view: FeatureView, source: Source, left: pl.DataFrame, name: str) -> pl.Series:
+    if name not in left.columns:
+        return pl.Series([None] * left.height, dtype=pl.Null)
+    values = left[name]
+    numeric = values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)
+    for one in view.transformer.aggregators:
+        if one.of == name and isinstance(one, _NUMBERS) and not numeric:
+            raise BeamfleetError(
+                f"{_where(view, source)}: {type(one).__name__} reads {name!r}, which is "
+                f"{values.dtype}, expected numbers"
+            )
+    if isinstance(values.dtype, pl.Datetime):
+        return as_time(values, f"{_where(view, source)}: {name}")
+    return values
+
+
+def _row_numbers(left: pl.DataFrame) -> pl.Series:
+    if _ROW in left.columns:
+        return left[_ROW]
+    return pl.Series(_ROW, [None] * left.height, dtype=pl.Int64)
+
+
+def _where(view: FeatureView, source: Source) -> str:
+    return f"view {view.name!r}, source {source.name!r}"

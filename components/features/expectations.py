@@ -51,7 +51,7 @@ class CountAgainstYesterday:
     def __post_init__(self) -> None:
         if not 0 <= self.min <= self.max:
             raise BeamfleetError(
-                f"CountAgainstYesterday: min is {self.min}, max {self.max}, expected 0 <= min <= max"
+                f"CountAgainstYesterday: expected 0 <= min <= max, got {self.min} and {self.max}"
             )
 
 
