@@ -25,7 +25,8 @@ _ENGINES = (
 # The same function makes another model with another version of these.
 _LIBRARIES = (
     "beamfleet", "numpy", "pandas", "polars", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm",
-    "keras", "tensorflow", "torch", "transformers", "tokenizers", "safetensors", "pillow", "onnxruntime",
+    "keras", "tensorflow", "torch", "transformers", "tokenizers", "safetensors", "pillow",
+    "onnxruntime",
 )  # fmt: skip
 
 
