@@ -197,7 +197,7 @@ def _made_by_python(kind: type, name: str, member: Any) -> bool:
     """Whether it is a method of every dataclass, or the place of an attribute in an object."""
     if isinstance(member, (types.MemberDescriptorType, types.GetSetDescriptorType)):
         return True
-    code = getattr(member, "__code__", None)
+    code = getattr(getattr(member, "__func__", member), "__code__", None)
     made = code is not None and code.co_filename == "<string>" and name.startswith("__")
     of_tuple = issubclass(kind, tuple) and hasattr(kind, "_fields")  # a named one
     if of_tuple and type(member).__name__ == "_tuplegetter":
