@@ -102,7 +102,7 @@ def _group(group: FeatureGroup) -> dict[str, Any]:
 
 
 def _window(window: Window) -> dict[str, Any]:
-    defined: dict[str, Any] = {"window": type(window).__name__, "lateness_us": window.lateness_us}
+    defined: dict[str, Any] = {"kind": type(window).__name__, "lateness_us": window.lateness_us}
     match window:
         case Rolling() | Tumbling():
             return defined | {"size_us": window.size_us}
