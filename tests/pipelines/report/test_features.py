@@ -51,8 +51,8 @@ def _search(page: Browser, text: str) -> list[str]:
 @needs_browser
 def test_views_are_found_by_feature_owner_and_model(page: Browser) -> None:
     assert len(_search(page, "")) == 424
-    assert _search(page, "mean_171 SPENDING") == ["spend_171"]
-    assert _search(page, "pushed/ monday") == ["card_spend", "fraud"]
+    assert _search(page, "mean_171 SPENDING") == ["spend_171@1"]
+    assert _search(page, "pushed/ monday") == ["card_spend@3", "fraud@1"]
     assert "2 of 424" in page.run("document.getElementById('registry-status').textContent")
     assert _search(page, "nowhere at all") == []
     assert len(_search(page, " ")) == 424
