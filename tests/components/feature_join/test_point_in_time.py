@@ -1,5 +1,6 @@
 """Each label is given what its definition says, and nothing is lost, doubled or overwritten."""
 
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -58,7 +59,7 @@ rules_of = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(labels=labels_of, log=log_of, rules=rules_of, shuffled=st.booleans(), cuts=st.data())
 def test_equals_the_definition(
     labels: pl.DataFrame, log: pl.DataFrame, rules: Rules, shuffled: bool, cuts: Any
@@ -70,6 +71,38 @@ def test_equals_the_definition(
     parts = _cut(log, cuts.draw(st.lists(st.integers(0, log.height), max_size=2)))
     chunks = join_in_chunks(labels.lazy(), [part.lazy() for part in parts], rules, chunk_rows=3)
     assert pl.concat(list(chunks)).rows() == expected
+
+
+def test_equals_the_definition_where_many_rows_meet() -> None:
+    r = random.Random(0)
+    for _ in range(250):
+        labels = pl.DataFrame(
+            [_few(r) | {"at": _moment(r, 12), "y": 0} for _ in range(8)],
+            schema=KEYS | {"at": TIME, "y": pl.Int64},
+        )
+        log = pl.DataFrame(
+            [
+                _few(r) | {"valid_from": _moment(r, 6), "created": _moment(r, 16), "word": str(i)}
+                for i in range(25)
+            ],
+            schema={name: kind for name, kind in LOG_SCHEMA.items() if name != "mean"},
+        )
+        rules = simple(
+            r.choice(["strict", "inclusive"]), keys=r.choice([("card",), ("card", "shop")]),
+            features=("word",), ttl_us=r.choice([None, 0, 3]), offset_us=r.choice([0, 1]),
+            as_known=r.random() < 0.5,
+        )  # fmt: skip
+        if r.random() < 0.5:
+            log = log.sort(*rules.keys, "valid_from", *r.choice([["created"], []]))
+        assert joined_by(rules, labels, log).rows() == joined_naively(labels, log, rules)
+
+
+def _few(r: random.Random) -> dict[str, Any]:
+    return {"card": r.choice(["a", "b", None]), "shop": r.choice([1, 2, None])}
+
+
+def _moment(r: random.Random, most: int) -> datetime | None:
+    return r.choice([None, *map(at, range(most))])
 
 
 def joined_by(rules: Rules, labels: pl.DataFrame, log: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
