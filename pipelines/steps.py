@@ -42,6 +42,35 @@ class GivenExamples:
 
 
 @dataclass(frozen=True)
+class ComputeFeatures:
+    """`compute_features`."""
+
+    features: str
+    """Dotted path of a feature service or view."""
+    store: str
+    """Folder of the store."""
+    as_of: str = ""
+    """Events until then; empty: all."""
+
+
+@dataclass(frozen=True)
+class FromFeatureView:
+    """`from_feature_view`."""
+
+    features: str
+    """Dotted path of a feature service or view."""
+    splits: Mapping[str, str] = field(hash=False)
+    """Split -> its first moment."""
+    as_of: str
+    gap: str = "0s"
+    labels: str = ""
+    """Dotted path of a source; empty: the service's own."""
+    label: str = ""
+    request: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Column of the labels -> float, int, str or bool."""
+
+
+@dataclass(frozen=True)
 class GenerateStatistics:
     """`generate_statistics`."""
 
@@ -259,6 +288,8 @@ Step = (
     ReadExamples
     | ReadImages
     | GivenExamples
+    | ComputeFeatures
+    | FromFeatureView
     | GenerateStatistics
     | InferSchema
     | WithSchema
