@@ -104,10 +104,8 @@ def _newest(before: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
         raise BeamfleetError(
             "point-in-time join: the parts of the log differ in the types of their features"
         )
-    named = {
-        name: pl.when(newer).then(found[name]).otherwise(before[name]) for name in found.columns
-    }
-    return pl.select(**named)
+    both = zip(found, before, strict=True)
+    return pl.DataFrame([one.zip_with(newer, other) for one, other in both])
 
 
 _NEVER = -(2**63)

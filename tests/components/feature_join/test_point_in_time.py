@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def joined_by(rules: Rules, labels: pl.DataFrame, log: pl.DataFrame | pl.LazyFra
 
 def _cut(log: pl.DataFrame, places: Sequence[int]) -> list[pl.DataFrame]:
     ends = [0, *sorted(places), log.height]
-    return [log[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [log[start:end] for start, end in pairwise(ends)]
 
 
 def simple(boundary: Boundary = "inclusive", **others: Any) -> Rules:
