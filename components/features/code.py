@@ -3,23 +3,23 @@
 import ast
 import enum
 import functools
-import importlib
 import sys
 import types
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from components.errors import BeamfleetError
 from components.features.origin import Origin, library, origin
 from components.features.plain_values import plain_value
-from components.features.source_code import Definition, digest, names_read, parsed
+from components.features.reads import what_reads
+from components.features.source_code import Definition, digest, parsed
 
 WRITTEN = "#written"
 """Key of the text of a function, for people: its tree is what counts."""
 
 _NOT_MEANT = frozenset({
-    "__annotate__", "__annotate_func__", "__annotations__", "__annotations_cache__", "__classcell__",
-    "__dataclass_fields__", "__dataclass_params__", "__dict__", "__doc__", "__firstlineno__",
+    "__annotate__", "__annotate_func__", "__annotations__", "__annotations_cache__",
+    "__classcell__", "__dataclass_fields__", "__dataclass_params__", "__dict__", "__doc__",
+    "__firstlineno__",
     "__match_args__", "__module__", "__orig_bases__", "__parameters__", "__qualname__",
     "__replace__", "__static_attributes__", "__type_params__", "__weakref__", "__hash__",
     "__abstractmethods__", "__repr__", "__str__", "_abc_impl",
@@ -130,7 +130,7 @@ class _Reader:
         ]
         if any(defaults):
             described["defaults"] = self.value(defaults, f"a default of {name}")
-        reads = sorted(_read(function, node, self._is_users), key=_label)
+        reads = sorted(what_reads(function, node, self._is_users), key=lambda pair: pair[0])
         if reads:
             described["reads"] = {
                 label: self.value(value, f"{label}, which {name} reads,") for label, value in reads
@@ -202,74 +202,5 @@ def _known_as(value: Any) -> str | None:
     return next((name for name, one in sorted(vars(top).items()) if one is value), None)
 
 
-def _label(pair: tuple[str, Any]) -> str:
-    return pair[0]
-
-
 def _text(node: Definition) -> str:
     return ast.unparse(ast.fix_missing_locations(node))
-
-
-def _read(
-    function: types.FunctionType, node: Definition, is_users: Callable[[types.ModuleType], bool]
-) -> Iterator[tuple[str, Any]]:
-    """Name -> what a function reads under it: of a user's module, `module.name`."""
-    names = dict(function.__globals__)
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        if cell != types.CellType():  # empty: not yet defined
-            names[name] = cell.cell_contents
-    imported = dict(_imported(node, function.__globals__))
-    for name in sorted(names_read(node) | set(imported)):
-        value = imported.get(name, names.get(name))
-        if name not in imported and name not in names:
-            continue  # built in, or known only when it runs
-        if not isinstance(value, types.ModuleType):
-            yield name, value
-        elif is_users(value):
-            yield from _of_module(node, name, value, is_users)
-        else:
-            yield name, value
-
-
-def _imported(node: ast.AST, variables: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What the imports inside a function bind."""
-    for one in ast.walk(node):
-        if isinstance(one, ast.Import):
-            for alias in one.names:
-                module = importlib.import_module(alias.name)
-                top = sys.modules[alias.name.split(".")[0]]
-                yield alias.asname or alias.name.split(".")[0], module if alias.asname else top
-        elif isinstance(one, ast.ImportFrom):
-            base = "." * one.level + (one.module or "")
-            module = importlib.import_module(base, variables.get("__package__"))
-            for alias in one.names:
-                if not hasattr(module, alias.name):
-                    importlib.import_module(f"{module.__name__}.{alias.name}")
-                yield alias.asname or alias.name, getattr(module, alias.name)
-
-
-def _of_module(
-    node: ast.AST, name: str, module: types.ModuleType, is_users: Callable[[Any], bool]
-) -> Iterator[tuple[str, Any]]:
-    chains = [_chain(one) for one in ast.walk(node) if isinstance(one, ast.Attribute)]
-    chains = [chain for chain in chains if chain[0] == name]
-    alone = sum(isinstance(one, ast.Name) and one.id == name for one in ast.walk(node))
-    if alone > sum(len(chain) == 2 for chain in chains):
-        raise BeamfleetError(
-            f"module {module.__name__} is handed on as a value: use its functions by name "
-            f"({name}.function), so that it can be said what is read of it"
-        )
-    for chain in sorted(set(chains)):
-        value: Any = module
-        for depth, part in enumerate(chain[1:], start=2):
-            value = getattr(value, part, None)
-            if not (isinstance(value, types.ModuleType) and is_users(value)):
-                yield ".".join(chain[:depth]), value
-                break
-
-
-def _chain(node: ast.expr) -> tuple[str, ...]:
-    """`a.b.c` as its parts; of anything else, a first part that is no name."""
-    if isinstance(node, ast.Attribute):
-        return (*_chain(node.value), node.attr)
-    return (node.id,) if isinstance(node, ast.Name) else ("",)

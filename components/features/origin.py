@@ -39,7 +39,7 @@ def library(module_name: str) -> str:
     """
     place = origin(module_name)
     if place in (Origin.PYTHON, Origin.OURS):
-        return place.value
+        return str(place.value)
     return _with_release(module_name.split(".")[0])
 
 

@@ -11,6 +11,7 @@ import linecache
 import symtable
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.machinery import SourceFileLoader
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -34,7 +35,7 @@ def parsed(function: FunctionType) -> Definition:
     found = [_bare(node) for node in _definitions(text) if _is_of(node, code)]
     if len(found) > 1:
         found = [_bare(node) for node in _on_that_place(_definitions(text), code)]
-    if len({digest(one) for one in found}) != 1:
+    if len({digest(one) for one in found}) != 1 or not _is_current(function, text):
         raise BeamfleetError(
             f"the code of {function.__qualname__} is not at {code.co_filename} line "
             f"{code.co_firstlineno}: define it in a file or a notebook's cell, and import it again "
@@ -72,6 +73,31 @@ def _definitions(text: str) -> tuple[Definition, ...]:
         return ()
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
     return tuple(node for node in ast.walk(tree) if isinstance(node, kinds))
+
+
+def _is_current(function: FunctionType, text: str) -> bool:
+    """Whether a file still gives the code that was imported of it."""
+    if type(function.__globals__.get("__loader__")) is not SourceFileLoader:
+        return True  # a notebook's cell, or a test that was rewritten
+    return _essence(function.__code__) in _compiled(text, function.__code__.co_filename)
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str, filename: str) -> frozenset[str]:
+    waiting, found = [compile(text, filename, "exec", dont_inherit=True)], set()
+    while waiting:
+        code = waiting.pop()
+        found.add(_essence(code))
+        waiting += [one for one in code.co_consts if isinstance(one, CodeType)]
+    return frozenset(found)
+
+
+def _essence(code: CodeType) -> str:
+    constants = [
+        None if isinstance(one, CodeType) else sorted(map(repr, one)) if isinstance(one, frozenset)
+        else repr(one) for one in code.co_consts
+    ]  # fmt: skip
+    return repr((code.co_name, code.co_firstlineno, code.co_code, code.co_names, constants))
 
 
 def _is_of(node: Definition, code: CodeType) -> bool:
@@ -131,6 +157,13 @@ class _Bare(ast.NodeTransformer):
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if text else self.generic_visit(node)
 
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        """Python 3.12 has empty texts between the parts of an f-string, others have none."""
+        node.values = [
+            one for one in node.values if not (isinstance(one, ast.Constant) and one.value == "")
+        ]
+        return self.generic_visit(node)
+
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         if node.value is None:
             return None
@@ -169,6 +202,8 @@ def _tree(node: Any) -> Any:
         return [_tree(one) for one in node]
     if not isinstance(node, ast.AST):
         return f"{type(node).__name__} {node!r}"
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return "import"  # what it binds is read from the modules
     fields = {
         name: _tree(value)
         for name, value in ast.iter_fields(node)
