@@ -181,7 +181,7 @@ def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
     if isinstance(read, steps.ReadExamples):
         made = read.config.splits.names
     elif isinstance(view, steps.FromFeatureView):
-        made = tuple(view.splits)
+        made = tuple(view.config.splits)
     else:
         return  # another component's splits are known only when it runs
     for kind, split in _SPLITS:

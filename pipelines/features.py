@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from components.errors import BeamfleetError
+from components.feature_example_gen.config import FeatureExamplesConfig
 from pipelines import steps
 from pipelines.steps import Step
 
@@ -20,8 +21,8 @@ def check_features(name: str, recorded: Steps) -> None:
         if isinstance(compute, steps.ComputeFeatures):
             _check_computed(compute)
         if isinstance(compute, steps.ComputeFeatures) and isinstance(view, steps.FromFeatureView):
-            _check_examples(compute, view)
-            _check_columns(view, recorded)
+            _check_examples(compute, view.config)
+            _check_columns(view.config, recorded)
     except BeamfleetError as error:
         raise BeamfleetError(f"pipeline {name!r}: {error}") from error
 
@@ -36,7 +37,7 @@ def _check_computed(step: steps.ComputeFeatures) -> None:
         moment(step.as_of, "as_of of compute_features()")
 
 
-def _check_examples(compute: steps.ComputeFeatures, view: steps.FromFeatureView) -> None:
+def _check_examples(compute: steps.ComputeFeatures, view: FeatureExamplesConfig) -> None:
     from components.feature_computer.declared import declared, files_of, views_of
     from components.feature_example_gen.labelled import labelled_service
     from components.feature_example_gen.splits import moment, spans
@@ -59,7 +60,7 @@ def _check_examples(compute: steps.ComputeFeatures, view: steps.FromFeatureView)
         )
 
 
-def _check_columns(view: steps.FromFeatureView, recorded: Steps) -> None:
+def _check_columns(view: FeatureExamplesConfig, recorded: Steps) -> None:
     from components.feature_example_gen.labelled import example_columns, labelled_service
 
     service, train = labelled_service(view), recorded.get(steps.TrainPerEntity)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from components.entity_trainer.config import TrainConfig
 from components.example_gen.source import PAYLOADS, IngestConfig, Source
 from components.example_validator.expressions import Checks
+from components.feature_example_gen.config import FeatureExamplesConfig
 from components.pusher.traffic import TrafficPlan
 
 
@@ -57,17 +58,7 @@ class ComputeFeatures:
 class FromFeatureView:
     """`from_feature_view`."""
 
-    features: str
-    """Dotted path of a feature service or view."""
-    splits: Mapping[str, str] = field(hash=False)
-    """Split -> its first moment."""
-    as_of: str
-    gap: str = "0s"
-    labels: str = ""
-    """Dotted path of a source; empty: the service's own."""
-    label: str = ""
-    request: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Column of the labels -> float, int, str or bool."""
+    config: FeatureExamplesConfig
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from components.errors import BeamfleetError
+from components.features.definition import fingerprint
 from components.features.service import FeatureService
 from components.features.source import Source
 from components.features.view import FeatureView
@@ -71,6 +72,22 @@ def files_of(source: Source) -> tuple[str, ...]:
             f"source {source.name!r}: {path} does not exist, is empty, or matches no file"
         )
     return tuple(visible)
+
+
+def view_fingerprint(view: FeatureView) -> str:
+    """SHA-256 of what the values of a version depend on, and of what is expected of them."""
+    told = (view.name, view.version, fingerprint(view), [str(one) for one in view.expectations])
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def definition_fingerprint(features: Features) -> str:
+    """SHA-256 over a service, or a view, and all its views.
+
+    Raises:
+      BeamfleetError: code that a definition runs cannot be read.
+    """
+    told = (fingerprint(features), [view_fingerprint(view) for view in views_of(features)])
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def data_fingerprint(sources: Iterable[Source]) -> str:

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
-from components.feature_computer.declared import data_fingerprint, declared, sources_of
+from components.feature_computer.declared import (
+    data_fingerprint,
+    declared,
+    definition_fingerprint,
+    sources_of,
+)
 from components.feature_computer.record import lost, store_id
-from components.features.definition import fingerprint
 from components.outside import Inputs, Parameters, State
 
 
@@ -16,7 +20,7 @@ def state(parameters: Parameters, inputs: Inputs) -> State:
     """
     features, store = declared(parameters["features"]), Path(parameters["store"])
     return {
-        "definition_fingerprint": fingerprint(features),
+        "definition_fingerprint": definition_fingerprint(features),
         "data_fingerprint": data_fingerprint(sources_of(features)),
         "store_id": store_id(store),
         "lost": ", ".join(lost(store)),

@@ -1,37 +1,17 @@
 """The service whose rows become Examples: one that was declared, or a view with labels."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from components.errors import BeamfleetError
 from components.feature_computer.declared import declared, declared_source
+from components.feature_example_gen.config import FeatureExamplesConfig
 from components.features.names import FeatureType
 from components.features.service import FeatureService
 
 _TYPES: Mapping[str, FeatureType] = {"float": float, "int": int, "str": str, "bool": bool}
 
 
-class Asked(Protocol):
-    """What was asked for; see `pipelines.builder.features`."""
-
-    @property
-    def features(self) -> str:
-        """Dotted path of a service or view."""
-
-    @property
-    def labels(self) -> str:
-        """Dotted path of a source, for a view."""
-
-    @property
-    def label(self) -> str:
-        """Its column to predict."""
-
-    @property
-    def request(self) -> Mapping[str, str]:
-        """More of its columns -> name of their type."""
-
-
-def labelled_service(asked: Asked) -> FeatureService:
+def labelled_service(asked: FeatureExamplesConfig) -> FeatureService:
     """The service, with labels.
 
     Raises:

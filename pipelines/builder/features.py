@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Self
 
+from components.feature_example_gen.config import FeatureExamplesConfig
 from pipelines import steps
 from pipelines.builder.recorder import Recorder
 from pipelines.sources import made
@@ -52,8 +53,8 @@ class FeatureSteps(Recorder):
           label: Its column to predict, for a view.
           request: More columns of `labels`, for a view: `{"amount": float}`.
         """
-        step = made(
-            steps.FromFeatureView,
+        config = made(
+            FeatureExamplesConfig,
             features=features,
             splits={name: _text(start) for name, start in splits.items()},
             as_of=_text(as_of),
@@ -62,7 +63,7 @@ class FeatureSteps(Recorder):
             label=label,
             request={name: kind.__name__ for name, kind in (request or {}).items()},
         )
-        return self._record(step)
+        return self._record(steps.FromFeatureView(config))
 
 
 def _text(moment: Moment | None) -> str:
