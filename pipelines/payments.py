@@ -1,4 +1,4 @@
-"""Is a card transaction a fraud? Features of a stream, and one model for every merchant category."""
+"""Is a card transaction a fraud? Features of a stream, a model for every merchant category."""
 
 from pathlib import Path
 
