@@ -1,6 +1,6 @@
 """What a user's function means: its code, the code that it calls, and the values that it reads."""
 
-import ast
+import collections
 import enum
 import functools
 import sys
@@ -11,7 +11,7 @@ from components.errors import BeamfleetError
 from components.features.origin import Origin, library, origin
 from components.features.plain_values import plain_value
 from components.features.reads import what_reads
-from components.features.source_code import Definition, digest, parsed
+from components.features.source_code import parsed
 
 WRITTEN = "#written"
 """Key of the text of a function, for people: its tree is what counts."""
@@ -24,6 +24,7 @@ _NOT_MEANT = frozenset({
     "__replace__", "__static_attributes__", "__type_params__", "__weakref__", "__hash__",
     "__abstractmethods__", "__repr__", "__str__", "_abc_impl",
 })  # fmt: skip
+_CONTAINERS = (list, tuple, set, frozenset, dict, types.MappingProxyType, collections.deque)
 
 
 def described_value(value: Any, what: str) -> Any:
@@ -55,7 +56,9 @@ class _Reader:
 
     def value(self, value: Any, where: str) -> Any:
         """Of anything."""
-        if type(value) in (list, tuple, set, frozenset, dict):
+        if isinstance(value, enum.Enum):
+            return {"member": [self.value(type(value), where), value.name]}
+        if isinstance(value, _CONTAINERS):
             return self._container(value, where)
         if value is None or (plain := plain_value(value)) is not None:
             return None if value is None else plain
@@ -74,12 +77,16 @@ class _Reader:
         return self._object(value, where)
 
     def _container(self, value: Any, where: str) -> Any:
-        kind = type(value).__name__
-        if isinstance(value, dict):
-            items = [[self.value(k, where), self.value(v, where)] for k, v in value.items()]
-            return {kind: items}
-        parts = [self.value(one, where) for one in value]
-        return {kind: sorted(parts, key=repr) if isinstance(value, (set, frozenset)) else parts}
+        kind = type(value)
+        if isinstance(value, (dict, types.MappingProxyType)):
+            parts = [[self.value(k, where), self.value(v, where)] for k, v in value.items()]
+        else:
+            parts = [self.value(one, where) for one in value]
+        if isinstance(value, (set, frozenset)):
+            parts.sort(key=repr)
+        if kind.__module__ == "builtins":
+            return {kind.__name__: parts}
+        return {"type": self.value(kind, where), "parts": parts}
 
     def _object(self, value: Any, where: str) -> Any:
         module = _module_of(value)
@@ -97,7 +104,10 @@ class _Reader:
         if place is Origin.LIBRARY and (name := _known_as(value)):
             return {"of": library(module), "name": name}
         if place is Origin.USER or place is Origin.OURS:
-            return {"object": self.value(type(value), where), "fields": self._fields(value, where)}
+            kind, fields = self.value(type(value), where), self._fields(value, where)
+            base = next((one for one in (str, int, float, bytes) if isinstance(value, one)), None)
+            content = {"content": plain_value(base(value))} if base else {}
+            return {"object": kind, "fields": fields, **content}
         raise BeamfleetError(
             f"{self.what}: {where} is a {type(value).__module__}.{type(value).__qualname__}, of "
             "which cannot be said whether it has changed; make it inside the function, or of "
@@ -122,15 +132,15 @@ class _Reader:
 
     def _function(self, function: types.FunctionType) -> Any:
         self._remember(function)
-        node, name = parsed(function), function.__qualname__
-        described: dict[str, Any] = {WRITTEN: _text(node), "code": digest(node)}
+        written, name = parsed(function), function.__qualname__
+        described: dict[str, Any] = {WRITTEN: written.text, "code": written.digest}
         defaults = [
             function.__defaults__ or (),
             dict(sorted((function.__kwdefaults__ or {}).items())),
         ]
         if any(defaults):
             described["defaults"] = self.value(defaults, f"a default of {name}")
-        reads = sorted(what_reads(function, node, self._is_users), key=lambda pair: pair[0])
+        reads = sorted(what_reads(function, written.tree, self._is_users), key=lambda pair: pair[0])
         if reads:
             described["reads"] = {
                 label: self.value(value, f"{label}, which {name} reads,") for label, value in reads
@@ -187,9 +197,12 @@ def _made_by_python(kind: type, name: str, member: Any) -> bool:
     """Whether it is a method of every dataclass, or the place of an attribute in an object."""
     if isinstance(member, (types.MemberDescriptorType, types.GetSetDescriptorType)):
         return True
-    code = getattr(member, "__code__", None)
+    code = getattr(getattr(member, "__func__", member), "__code__", None)
     made = code is not None and code.co_filename == "<string>" and name.startswith("__")
-    return made and "__dataclass_fields__" in vars(kind)
+    of_tuple = issubclass(kind, tuple) and hasattr(kind, "_fields")  # a named one
+    if of_tuple and type(member).__name__ == "_tuplegetter":
+        return True
+    return made and (of_tuple or "__dataclass_fields__" in vars(kind))
 
 
 def _is_cached(kind: type, name: str) -> bool:
@@ -200,7 +213,3 @@ def _known_as(value: Any) -> str | None:
     """The name of an object in its library: `col` of polars."""
     top = sys.modules.get(type(value).__module__.split(".")[0])
     return next((name for name, one in sorted(vars(top).items()) if one is value), None)
-
-
-def _text(node: Definition) -> str:
-    return ast.unparse(ast.fix_missing_locations(node))

@@ -12,6 +12,7 @@ from typing import Any
 from components.errors import BeamfleetError
 from components.features.code import WRITTEN, described_value
 from components.features.entity import Entity
+from components.features.group import FeatureGroup
 from components.features.names import FeatureType
 from components.features.on_demand import OnDemandView
 from components.features.service import FeatureService
@@ -19,7 +20,7 @@ from components.features.source import Source
 from components.features.view import FeatureView, Selection
 from components.features.window import Rolling, Session, Tumbling, Window
 
-Declared = Entity | Source | FeatureView | OnDemandView | FeatureService
+Declared = Entity | Source | FeatureView | FeatureGroup | OnDemandView | FeatureService
 
 
 def definition(thing: Declared) -> dict[str, Any]:
@@ -38,13 +39,15 @@ def definition(thing: Declared) -> dict[str, Any]:
             return {"source": thing.name, **times}
         case FeatureView():
             return _view(thing)
+        case FeatureGroup():
+            return _group(thing)
         case OnDemandView():
             return _on_demand(thing)
         case FeatureService():
             return _service(thing)
     raise BeamfleetError(
         f"{thing!r} is a {type(thing).__name__}, expected an Entity, Source, feature view, "
-        "on-demand view or feature service"
+        "feature group, on-demand view or feature service"
     )
 
 
@@ -81,6 +84,17 @@ def _view(view: FeatureView) -> dict[str, Any]:
         "window": _window(transformer.window),
         "aggregators": [described_value(one, where) for one in transformer.aggregators],
         "event_transforms": [described_value(one, where) for one in transformer.event_transforms],
+    }
+
+
+def _group(group: FeatureGroup) -> dict[str, Any]:
+    return {
+        "group": group.name,
+        "entities": [definition(entity) for entity in group.entities],
+        "event_time": group.event_time,
+        "created": group.created,
+        "schema": _types(group.schema),
+        "ttl_us": group.ttl_us,
     }
 
 

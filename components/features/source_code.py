@@ -10,6 +10,7 @@ import json
 import linecache
 import symtable
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import SourceFileLoader
 from types import CodeType, FunctionType
@@ -21,8 +22,20 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _NO_EFFECT = frozenset({"ctx", "kind", "type_comment", "type_params"})
 
 
-def parsed(function: FunctionType) -> Definition:
-    """The syntax tree of a function, without docstrings, annotations, decorators and defaults.
+@dataclass(frozen=True)
+class Written:
+    """A function as it is written."""
+
+    tree: Definition
+    """Without docstrings, annotations, decorators and defaults."""
+    digest: str
+    """SHA-256 of the tree, without the function's own name."""
+    text: str
+    """For people."""
+
+
+def parsed(function: FunctionType) -> Written:
+    """Finds the code of a function.
 
     Defaults and what a decorator made are values, which are read from the function itself.
 
@@ -32,20 +45,27 @@ def parsed(function: FunctionType) -> Definition:
     code = function.__code__
     linecache.checkcache(code.co_filename)
     text = "".join(linecache.getlines(code.co_filename, function.__globals__))
-    found = [_bare(node) for node in _definitions(text) if _is_of(node, code)]
-    if len(found) > 1:
-        found = [_bare(node) for node in _on_that_place(_definitions(text), code)]
-    if len({digest(one) for one in found}) != 1 or not _is_current(function, text):
+    found = _parsed(code, text)
+    if found is None or not _is_current(function, text):
         raise BeamfleetError(
             f"the code of {function.__qualname__} is not at {code.co_filename} line "
             f"{code.co_firstlineno}: define it in a file or a notebook's cell, and import it again "
             "if the file has changed since"
         )
-    return found[0]
+    return found
 
 
-def digest(node: Definition) -> str:
-    """SHA-256 of a syntax tree, without the function's own name."""
+@lru_cache(maxsize=4096)
+def _parsed(code: CodeType, text: str) -> Written | None:
+    found = [_bare(node) for node in _definitions(text) if _is_of(node, code)]
+    if len(found) > 1:
+        found = [_bare(node) for node in _on_that_place(_definitions(text), code)]
+    if len({_digest(one) for one in found}) != 1:
+        return None
+    return Written(found[0], _digest(found[0]), ast.unparse(ast.fix_missing_locations(found[0])))
+
+
+def _digest(node: Definition) -> str:
     tree = [_tree(child) for child in ast.iter_child_nodes(node)]
     kind = "async" if isinstance(node, ast.AsyncFunctionDef) else "function"
     return hashlib.sha256(json.dumps([kind, tree]).encode()).hexdigest()

@@ -105,6 +105,14 @@ READS = {
     "pattern": "import re\nK = re.compile('a{{{v}}}')\ndef f(x): return K.match(x)\n",
     "recursion": "def f(x): return f(x - {v}) if x else 0\n",
     "mutual recursion": "def f(x): return g(x - 1)\ndef g(x): return f(x) if x else {v}\n",
+    "named tuple": "import collections\nT = collections.namedtuple('T', 'a b')\nK = T({v}, 0)\n"
+    "def f(x): return K.a\n",
+    "typed tuple": "import typing\nclass T(typing.NamedTuple):\n  a: int\n  b: int = 9\n"
+    "K = T({v})\ndef f(x): return K.a\n",
+    "ordered": "import collections\nK = collections.OrderedDict(a={v})\ndef f(x): return K\n",
+    "own text": "class T(str): pass\nK = T({v})\ndef f(x): return K\n",
+    "enum's member": "import enum\nclass E(enum.IntEnum):\n  A = {v}\nK = E.A\n"
+    "def f(x): return K\n",
     "timedelta": "import datetime\nK = datetime.timedelta({v})\ndef f(x): return x + K\n",
 }
 
