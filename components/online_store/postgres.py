@@ -20,23 +20,26 @@ CREATE TABLE IF NOT EXISTS beamfleet_online_points (
     view text NOT NULL, entity bytea NOT NULL, valid_from bigint NOT NULL,
     created bigint NOT NULL, value bytea NOT NULL, PRIMARY KEY (view, entity, valid_from));
 """
+# LATERAL with ORDER BY looks each entity up by the index. Joins in which the planner is free become
+# loops over the whole table as long as its statistics are old: minutes for one batch.
 _PUT = """
 INSERT INTO beamfleet_online_points AS known
 SELECT %(view)s, g.* FROM unnest(%(entity)s::bytea[], %(valid_from)s::bigint[],
     %(created)s::bigint[], %(value)s::bytea[]) AS g (entity, valid_from, created, value)
-WHERE NOT EXISTS (SELECT 1 FROM beamfleet_online_points AS newer
-    WHERE newer.view = %(view)s AND newer.entity = g.entity
-    AND newer.valid_from > g.valid_from AND newer.valid_from <= %(now)s)
+LEFT JOIN LATERAL (SELECT p.valid_from AS holds FROM beamfleet_online_points AS p
+    WHERE p.view = %(view)s AND p.entity = g.entity AND p.valid_from <= %(now)s
+    ORDER BY p.valid_from DESC LIMIT 1) AS newest ON true
+WHERE newest.holds IS NULL OR g.valid_from >= newest.holds
 ON CONFLICT (view, entity, valid_from)
 DO UPDATE SET created = excluded.created, value = excluded.value
 WHERE excluded.created >= known.created
 """
 _PRUNE = """
-DELETE FROM beamfleet_online_points AS known USING (
-    SELECT entity, max(valid_from) AS holds FROM beamfleet_online_points
-    WHERE view = %(view)s AND entity = ANY(%(entity)s::bytea[]) AND valid_from <= %(now)s
-    GROUP BY entity) AS newest
-WHERE known.view = %(view)s AND known.entity = newest.entity AND known.valid_from < newest.holds
+DELETE FROM beamfleet_online_points WHERE ctid = ANY(ARRAY(
+    SELECT older.ctid FROM unnest(%(entity)s::bytea[]) AS touched (entity)
+    CROSS JOIN LATERAL (SELECT p.ctid FROM beamfleet_online_points AS p
+        WHERE p.view = %(view)s AND p.entity = touched.entity AND p.valid_from <= %(now)s
+        ORDER BY p.valid_from DESC OFFSET 1) AS older))
 """
 _GET = """
 SELECT asked.entity, newest.value FROM unnest(%(entity)s::bytea[]) AS asked (entity)
