@@ -22,9 +22,9 @@ FIXED: Mapping[str, pl.DataType] = {
     "prediction": pl.String(),
     "score": pl.Float64(),
 }
-"""`time` is the `now` of the look-up; `model_version` the number of the pushed version; `entity` the
-entity key of the row; `score` the probability of the positive class, or the value of a
-regression."""
+"""`time` is the `now` of the look-up, `model_version` the pushed version's number, `entity` the
+entity key of the row; `score` the probability of the positive class, or the value of a regression.
+"""
 
 _OWN = ("service", "service_version")
 
@@ -67,7 +67,7 @@ def as_frame(
     own = {"service": service.name, "service_version": service.version}
     filled = rows.with_columns(**{name: pl.lit(own[name]) for name in _OWN})
     absent = {n: pl.lit(None, dtype=t) for n, t in schema.items() if n not in filled.columns}
-    made = filled.with_columns(**absent).select(list(schema)).cast(dict(schema))
+    made = filled.with_columns(**absent).select(list(schema)).cast(pl.Schema(schema))
     if made["time"].null_count() or made["request_id"].null_count():
         raise ValueError("a request_id or time is missing")
     return made

@@ -69,8 +69,6 @@ class ServedLog:
         self._max_bytes = max_bytes
         self.dropped = 0
         """Rows that were not kept, since the process began."""
-        self._thread: threading.Thread | None = None
-        self._segment: SegmentWriter | None = None
         self._begin()
         try:
             self._folder.make()
@@ -78,6 +76,18 @@ class ServedLog:
             raise BeamfleetError(
                 f"the log of served vectors cannot be written to {self._folder.path}: {error}"
             ) from None
+
+    def _begin(self) -> None:
+        self._pid = 0
+        self._changed = threading.Condition()
+        self._queue: list[Rows] = []
+        self._waiting = self._asked = self._flushed = 0
+        self._lost: dict[str, int] = {}
+        self._thread: threading.Thread | None = None
+        self._segment: SegmentWriter | None = None
+        self._ended = ""  # why, once it has
+        self._born = self._synced = 0.0
+        self._due = False
 
     def append(self, rows: Rows) -> None:
         """Takes rows for the log; it neither blocks nor raises.
@@ -132,17 +142,6 @@ class ServedLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _begin(self) -> None:
-        self._pid = 0
-        self._changed = threading.Condition()
-        self._queue: list[Rows] = []
-        self._waiting = self._asked = self._flushed = 0
-        self._lost: dict[str, int] = {}
-        self._thread = self._segment = None
-        self._ended = ""  # why, once it has
-        self._born = self._synced = 0.0
-        self._due = False
 
     def _run(self) -> None:
         self._tidied()
