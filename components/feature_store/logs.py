@@ -45,9 +45,9 @@ class Logs:
                 )
 
     def of(
-        self, view: FeatureView | FeatureGroup, keys: pl.DataFrame
+        self, view: FeatureView | FeatureGroup, keys: pl.DataFrame | None = None
     ) -> pl.DataFrame | pl.LazyFrame:
-        """The change log of a view, the rows of a group."""
+        """The change log of a view, the rows of a group; of these keys at least, None: of all."""
         if isinstance(view, FeatureGroup):
             return stored.read_log(view, self._root, self.as_of)
         return known_log(view, self._root, keys) if self._as_known else read_log(view, self._root)
@@ -66,9 +66,8 @@ class Logs:
                 + ("no view has all of its keys" if not views else "it has request columns")
             )
         inside = pl.col("valid_from").is_between(start, end, closed="left")
-        nothing = pl.DataFrame(schema=dict.fromkeys(service.keys, pl.String))
         parts = [
-            self.of(view, nothing).lazy().filter(inside).select(*service.keys, "valid_from")
+            self.of(view).lazy().filter(inside).select(*service.keys, "valid_from")
             for view in views
         ]
         rows = pl.concat(parts).rename({"valid_from": "event_time"}).unique()
@@ -87,7 +86,8 @@ class Logs:
     def _one(self, view: FeatureView | FeatureGroup) -> dict[str, Any]:
         told = {"version": view.version, "definition": fingerprint(view)}
         if isinstance(view, FeatureGroup):
-            return told
+            parts = list(stored.StoredGroup(view, self._root).folder.glob("part-*.parquet"))
+            return told | {"inserts": len(parts)}
         generation = current(view, self._root)
         manifest = manifest_of(generation)
         if manifest["definition"] != told["definition"]:

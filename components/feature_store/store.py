@@ -1,17 +1,18 @@
 """The one object that a user of features holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from copy import copy
 from datetime import UTC, date, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from components.errors import BeamfleetError
-from components.feature_backfill import BackfillReport, backfill, read_log
+from components.feature_backfill.backfill import BackfillReport, backfill
+from components.feature_backfill.logs import read_log
 from components.feature_registry import Applied, Registry
-from components.feature_registry.registry import Declared
 from components.feature_store import training
 from components.feature_store.expectations import check_expectations
 from components.feature_store.parity import Parity, compared
@@ -19,6 +20,8 @@ from components.feature_store.split_files import read_fitted
 from components.feature_store.splits import Split
 from components.feature_store.training import TrainingSet
 from components.feature_store.transformations import apply as transformed_by
+from components.feature_vectors import FeatureVectors
+from components.features.definition import Declared
 from components.features.group import FeatureGroup
 from components.features.service import FeatureService
 from components.features.view import FeatureView
@@ -50,6 +53,7 @@ class FeatureStore:
         self.registry = Registry(self.root / "registry.db")
         self._online = online
         self._views: dict[str, FeatureView] = {}
+        self._fitted: dict[tuple[str, int, int], dict[str, Any]] = {}
 
     @cached_property
     def online(self) -> OnlineStore:
@@ -87,9 +91,7 @@ class FeatureStore:
             raise BeamfleetError("nothing to backfill: store.apply(...) a view or service first")
         self.apply(*views)
         return {
-            one.name: backfill(
-                one, self.root, as_of=as_of, validate=partial(check_expectations, one)
-            )
+            one.name: backfill(one, self.root, as_of=as_of, check=check_expectations)
             for one in views
         }
 
@@ -153,16 +155,23 @@ class FeatureStore:
         end: datetime,
         *,
         split: int | None = None,
+        transformed: bool = True,
         as_known: bool = False,
     ) -> pl.DataFrame:
         """Rows of [start, end) to predict: of the service's labels, with or without a label; if it
         has none, a row for each change of its views.
 
         Args:
-          split: Number of the training set whose transformations are done; None: none are.
+          split: Number of the training set whose transformations are done; needed if the service
+            has any.
+          transformed: Whether they are done.
+
+        Raises:
+          BeamfleetError: a row is not as declared, or the histories end before it.
         """
+        service, fitted = self._model(service, split, transformed)
         rows = training.batch(self.root, service, start, end, as_known=as_known)
-        return transformed_by(service, rows, self._fitted(service, split)) if split else rows
+        return transformed_by(service, rows, fitted)
 
     def get_feature_vector(
         self,
@@ -172,30 +181,67 @@ class FeatureStore:
         now: datetime | None = None,
         *,
         split: int | None = None,
+        transformed: bool = True,
     ) -> dict[str, Any]:
-        """The features of one entity, now, from the online store.
+        """What a model is given of one entity, now, from the online store.
 
         Args:
           keys: Key column -> value.
           request: Request column -> value.
-          split: As in `get_batch_data`.
+
+        Others, and what is raised, are as in `get_feature_vectors`.
         """
-        rows = self.get_feature_vectors(service, [{**keys, **(request or {})}], now, split=split)
-        return rows.row(0, named=True)
+        row = pl.DataFrame([{**keys, **(request or {})}])
+        vectors = self.get_feature_vectors(service, row, now, split=split, transformed=transformed)
+        return vectors.row(0, named=True)
 
     def get_feature_vectors(
         self,
         service: FeatureService,
-        rows: pl.DataFrame | Sequence[Mapping[str, Any]],
+        rows: pl.DataFrame,
         now: datetime | None = None,
         *,
         split: int | None = None,
+        transformed: bool = True,
     ) -> pl.DataFrame:
-        """The same for rows of keys and request columns, in their order."""
-        raise NotImplementedError
+        """What a model is given of entities, now, from the online store.
 
-    def _fitted(self, service: FeatureService, split: int | None) -> dict[str, Any]:
-        return read_fitted(self.root, service, split) if split else {}
+        Args:
+          rows: Keys and request columns.
+          now: Time of the request; default: the clock's.
+          split: As in `get_batch_data`.
+          transformed: As in `get_batch_data`.
+
+        Returns:
+          A row for each row, in order: keys, request columns, features. Null where nothing is
+          known, or the value is older than the view's ttl.
+
+        Raises:
+          BeamfleetError: a column is missing or of another type, or a key is null.
+        """
+        service, fitted = self._model(service, split, transformed)
+        found = FeatureVectors(service, self.online, fitted).read(rows, now or datetime.now(UTC))
+        return found.values.select(service.keys).hstack(found.inputs)
+
+    def _model(
+        self, service: FeatureService, split: int | None, transformed: bool
+    ) -> tuple[FeatureService, dict[str, Any]]:
+        """The service with what its transformations learnt, or without them."""
+        if not service.transformations:
+            return service, {}
+        if not transformed:
+            plain = copy(service)
+            object.__setattr__(plain, "transformations", {})
+            return plain, {}
+        if split is None:
+            raise BeamfleetError(
+                f"service {service.name!r} transforms {', '.join(service.transformations)}: say as "
+                "which training set has it, split=NUMBER, or ask for transformed=False"
+            )
+        of = (service.name, service.version, split)
+        if of not in self._fitted:
+            self._fitted[of] = read_fitted(self.root, service, split)
+        return service, self._fitted[of]
 
 
 def _views_of(thing: Declared) -> list[FeatureView]:
