@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from components.errors import BeamfleetError
 from components.features.durations import Duration, microseconds
+from components.features.group import FeatureGroup
 from components.features.names import FeatureType, checked_name, checked_schema
 from components.features.on_demand import OnDemandView, selected
 from components.features.source import Source
@@ -50,7 +51,7 @@ class FeatureService:
     def __init__(
         self,
         name: str,
-        features: Sequence[FeatureView | Selection | OnDemandView],
+        features: Sequence[FeatureView | FeatureGroup | Selection | OnDemandView],
         *,
         labels: Source | None = None,
         label: str = "",
@@ -126,6 +127,16 @@ class FeatureService:
                     f"{where}: on-demand view {one.name!r} reads {', '.join(missing)} of the "
                     "request; add it to request="
                 )
+        columns = [*self.keys, *self.request, *(n for o in self.on_demand for n in o.schema)]
+        taken = dict.fromkeys(filter(None, [*columns, self.label]), "the service")
+        for chosen in self.needed:
+            for name in chosen.features:
+                other = taken.setdefault(name, chosen.view.name)
+                if other != chosen.view.name:
+                    raise BeamfleetError(
+                        f"{where}: {name!r} of view {chosen.view.name!r}, which an on-demand view "
+                        f"reads, is also a column of {other!r}; call one of them otherwise"
+                    )
 
     @property
     def needed(self) -> tuple[Selection, ...]:
