@@ -121,7 +121,7 @@ class ViewStream:
                 f"view {view.name!r} version {view.version} has changed since its stream began; give "
                 "the changed view a new version, whose stream begins anew"
             )
-        self._deliver()
+        self._recover()
 
     def step(self) -> bool:
         """Reads a block of the source that is furthest behind; False: there is nothing to read."""
@@ -177,6 +177,13 @@ class ViewStream:
                 self._name, (self._swept(key, KeyState(), events, watermark, [])[0]
                              for key, events in states.items())
             )  # fmt: skip
+
+    def _recover(self) -> None:
+        """Ends what the last run had begun when it was killed."""
+        for staged in stream_folder(self.view, self._root).glob(".*.tmp"):
+            staged.unlink()
+        self._deliver()
+        self._say_what_is_due()
 
     def _peek(self, source: Source) -> Block | None:
         """The next block of a source; it stays until it is read."""
