@@ -48,7 +48,7 @@ def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> Non
         opener(wanted(config.model).uri)
     startup.lap("import_s")
     startup.say("loading")
-    models = ServedModels(config.model, config.cache_bytes)
+    models = ServedModels(config.model, config.cache_bytes, config.log_served)
     startup.lap("load_s")
     models.served.servable.import_frameworks()
     startup.lap("import_s")
