@@ -13,8 +13,7 @@ from components.feature_registry.records import (
     KINDS,
     Record,
     Training,
-    record_of,
-    with_all_it_reads,
+    records_of,
 )
 from components.feature_registry.rows import from_row, with_uses
 from components.feature_registry.search import Found, found
@@ -50,7 +49,7 @@ class Registry:
           BeamfleetError: a definition differs from what is recorded of this version, or a version
             is lower than the newest and was never recorded. Nothing is recorded then.
         """
-        records = [record_of(thing) for thing in with_all_it_reads(things)]
+        records = records_of(things)
         now = _now()
         with writing(self.path) as connection:
             return [Applied(*record(connection, one, now)) for one in records]
@@ -102,6 +101,14 @@ class Registry:
             query = "SELECT * FROM declared WHERE name = ? AND (? IS NULL OR kind = ?)"
             rows = connection.execute(query, (name, kind, kind)).fetchall()
             return with_uses(connection, sorted(map(from_row, rows), key=_order))
+
+    def readers_of(self, record: Record) -> list[tuple[str, str, int]]:
+        """Kind, name and version of the declarations that read this version directly."""
+        query = "SELECT DISTINCT by_kind, by_name, by_version FROM uses WHERE kind = ? "
+        query += "AND name = ? AND version = ? ORDER BY by_kind, by_name, by_version"
+        asked = (record.kind, record.name, record.version)
+        with reading(self.path) as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(query, asked)]
 
     def search(self, text: str, limit: int = 50) -> list[Found]:
         """What all words of a text occur in: names, features, columns, sources, owners,
