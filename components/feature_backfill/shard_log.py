@@ -1,7 +1,8 @@
 """The change log of one shard, in files, with as much in memory as a shard should have."""
 
+import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from components.feature_values.changes import counted_changes
 from components.feature_values.ordered import Ints, microseconds_of
 from components.feature_values.slices import SlicedChanges
 from components.features.view import FeatureView
+from components.files import write_json
 
 SHARD_ROWS = 500_000
 """Events of a shard, when all keys are alike."""
@@ -37,18 +39,41 @@ class ShardCounts:
     """Of the change log."""
 
 
+def whole_shard(
+    view: FeatureView, whole: Path, events: Path, shard: int, shards: int, rows: int
+) -> ShardCounts:
+    """Sweeps a shard into a folder that is there only if all of it is; if it is, nothing is done.
+
+    Args:
+      view: Whose events they are.
+      whole: The folder.
+      events: Folder of event files.
+      shard: Which shard of them.
+      shards: How many there are.
+      rows: How many events the shard has.
+    """
+    staged = whole.with_name(f"{whole.name}.tmp")
+    if not whole.exists():
+        if staged.exists():
+            shutil.rmtree(staged)
+        staged.mkdir()
+        counts = ShardLog(view, staged).write(events, shard, shards, rows)
+        write_json(str(staged / "counts.json"), asdict(counts))
+        staged.replace(whole)
+    return ShardCounts(**json.loads((whole / "counts.json").read_text()))
+
+
 class ShardLog:
     """Sweeps a shard into `part-<n>.parquet`: file by file each key's rows are in order."""
 
-    def __init__(self, view: FeatureView, folder: Path, most: int = MOST_ROWS) -> None:
+    def __init__(self, view: FeatureView, folder: Path) -> None:
         """Begins.
 
         Args:
           view: Whose events they are.
           folder: Empty; for the parts, and for what lies on disk meanwhile.
-          most: Events in memory at once.
         """
-        self._view, self._folder, self._most = view, folder, most
+        self._view, self._folder, self._most = view, folder, MOST_ROWS
         self._parts = self._rows_out = self._duplicates = 0
 
     def write(self, events: Path, shard: int, shards: int, rows: int) -> ShardCounts:
