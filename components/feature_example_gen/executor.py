@@ -14,9 +14,10 @@ from components.feature_computer.compute import compute
 from components.feature_computer.declared import files_of, views_of
 from components.feature_example_gen.config import FeatureExamplesConfig
 from components.feature_example_gen.labelled import labelled_service
-from components.feature_example_gen.make import Counts, make_examples
+from components.feature_example_gen.make import FITTED, Counts, make_examples
 from components.feature_example_gen.splits import moment, spans
 from components.feature_example_gen.state import state
+from components.feature_vectors.trained_with import of_service, write_trained_with
 from components.features.service import FeatureService
 
 
@@ -50,6 +51,9 @@ class Executor(base_executor.BaseExecutor):
             lambda view: read_log(view, store),
             examples.uri,
         )
+        fitted = json.loads(json.loads(Path(examples.uri, FITTED).read_text())["fitted"])
+        trained = of_service(service, config, str(store.resolve()), fitted)
+        write_trained_with(examples.uri, trained)
         examples.split_names = artifact_utils.encode_split_names(list(config.splits))
         examples.span = 0
         examples.set_string_custom_property("payload_format", "FORMAT_PARQUET")
