@@ -103,8 +103,10 @@ class FeatureStore:
         A value that is newer online stays.
         """
         at = now or datetime.now(UTC)
-        group = isinstance(view, FeatureGroup)
-        log = stored.read_log(view, self.root) if group else read_log(view, self.root)
+        if isinstance(view, FeatureGroup):
+            log = stored.read_log(view, self.root)
+        else:
+            log = read_log(view, self.root)
         valid, order = pl.col("valid_from") <= at, ["valid_from", "created"]
         newest = log.filter(valid).group_by(view.keys).agg(pl.all().sort_by(order).last())
         rows = pl.concat([newest, log.filter(~valid)], how="diagonal")

@@ -60,15 +60,15 @@ def test_what_is_as_expected_passes(expectation: Any, values: Any, times: Any) -
          "mean_4h -0.5; card_id c2"),
         (InRange("mean_4h", min=0), [float("nan")], [], "1 of 1 values lie outside"),
         (InRange("mean_4h", min=0), [float("-inf")], [], "1 of 1 values lie outside"),
-        (NullShare("mean_4h", 0.5), [None, 1.0, None], [], "2 of 3 values are null (66.7%), such as "
-         "card_id c0"),
-        (Fresh("1d"), [], [NOON - DAY - timedelta(seconds=1)], "the newest event is 1d1s older than "
-         "2024-05-03T12:00:00+00:00, that of card_id e"),
+        (NullShare("mean_4h", 0.5), [None, 1.0, None], [], "2 of 3 values are null (66.7%), such "
+         "as card_id c0"),
+        (Fresh("1d"), [], [NOON - DAY - timedelta(seconds=1)], "the newest event is 1d1s older "
+         "than 2024-05-03T12:00:00+00:00, that of card_id e"),
         (Fresh("1d"), [], [], "there are no events"),
         (CountAgainstYesterday(0.5, 2), [], [NOON - DAY] * 1 + [NOON - 2 * DAY] * 3,
          "1 events on 2024-05-02, 3 on 2024-05-01"),
-        (CountAgainstYesterday(0.5, 2), [], [NOON - 3 * DAY, NOON - DAY], "1 events on 2024-05-02, 0 "
-         "on 2024-05-01"),
+        (CountAgainstYesterday(0.5, 2), [], [NOON - 3 * DAY, NOON - DAY], "1 events on 2024-05-02, "
+         "0 on 2024-05-01"),
     ],
 )  # fmt: skip
 def test_what_is_not_as_expected_is_told(

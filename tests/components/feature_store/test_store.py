@@ -12,9 +12,11 @@ import pytest
 
 from components.errors import BeamfleetError
 from components.feature_backfill.logs import read_events
+from components.feature_groups.stored import StoredGroup
 from components.feature_store.splits import SPLITS, ByHash, ByTime
 from components.feature_store.store import FeatureStore
-from components.features import FeatureService, InRange
+from components.feature_stream import read_late, run_stream
+from components.features import FeatureGroup, FeatureService, InRange
 from tests.components.feature_store.cards import (
     CARD,
     START,
@@ -22,6 +24,7 @@ from tests.components.feature_store.cards import (
     last_view,
     spend_view,
     write_data,
+    write_stream,
 )
 from tests.components.feature_values.naive import value_at
 
@@ -293,6 +296,50 @@ def test_values_that_are_not_expected_are_never_seen(own: Path) -> None:
     after = store.get_batch_data(FeatureService("plain", [spend_view(own, online=True)]), START,
                                  START + timedelta(days=9))  # fmt: skip
     assert after.equals(before)
+
+
+@pytest.mark.parametrize("lateness", ["2h", "1m"])
+def test_stream_and_backfill_of_a_day_are_compared(tmp_path: Path, lateness: str) -> None:
+    write_data(tmp_path)
+    write_stream(tmp_path)
+    store, view = FeatureStore(tmp_path / "store"), spend_view(tmp_path, lateness, online=True)
+    report = store.backfill(view)["card_spend"]
+    run_stream([view], store.online, tmp_path / "state.db", store.root, until_idle=True,
+               at_idle=lambda: START + timedelta(days=20))  # fmt: skip
+    days = [store.check_parity(view, date(2024, 5, 1) + timedelta(days=day)) for day in range(11)]
+    log = sum(one.both + one.only_backfill for one in days)
+    assert log == report.rows_out
+    if lateness == "2h":
+        assert all(one.same for one in days)
+        return
+    late = read_late(view, store.root).height
+    assert late > 0
+    assert sum(one.only_backfill for one in days) > late
+    assert sum(one.differing["count_4h"] for one in days) > 0
+    assert next(one for one in days if not one.same).examples["card_id"][0].startswith("c")
+
+
+@pytest.mark.parametrize("as_known", [False, True])
+def test_a_group_stands_beside_a_view(own: Path, as_known: bool) -> None:
+    store = FeatureStore(own / "store")
+    profile = FeatureGroup("profile", CARD, "since", {"limit": int}, created="told", online=True)
+    at = [START + timedelta(days=day) for day in (0, 4)]
+    rows = {"card_id": ["c1"] * 2, "since": at, "told": [at[0], at[1] + timedelta(days=3)],
+            "limit": [10, 20]}  # fmt: skip
+    StoredGroup(profile, store.root).insert(pl.DataFrame(rows))
+    service = FeatureService(
+        "both", [spend_view(own, online=True), profile], labels=fraud_service(own).labels
+    )
+    store.apply(service)
+    made = store.get_batch_data(service, START, START + timedelta(days=10), as_known=as_known)
+    known = at[1] + timedelta(days=3 if as_known else 0)
+    for row in made.to_dicts():
+        expected = (20 if row["event_time"] >= known else 10) if row["card_id"] == "c1" else None
+        assert row["limit"] == expected
+    assert made["limit"].drop_nulls().n_unique() == 2
+    assert store.materialize(profile).written == 1
+    vector = store.get_feature_vector(service, {"card_id": "c1"})
+    assert vector == {"card_id": "c1", "mean_4h": None, "count_4h": None, "limit": 20}
 
 
 def test_nothing_to_backfill_says_so(tmp_path: Path) -> None:
