@@ -13,6 +13,7 @@ import pytest
 from components.errors import BeamfleetError
 from components.feature_backfill.logs import read_events
 from components.feature_groups.stored import StoredGroup
+from components.feature_store import split_files
 from components.feature_store.splits import SPLITS, ByHash, ByTime
 from components.feature_store.store import FeatureStore
 from components.feature_stream import read_late, run_stream
@@ -233,6 +234,26 @@ def test_a_repeated_materialization_changes_nothing(own: Path) -> None:
     assert store.materialize(view, early).stale >= 0
     store.materialize(view, late)
     assert store.online.read(view, keys, late).equals(before)
+
+
+def test_a_window_ends_online_though_nobody_writes(own: Path) -> None:
+    store, view = FeatureStore(own / "store"), spend_view(own, online=True)
+    at = START + timedelta(days=5)
+    store.materialize(view, at)
+    keys = pl.DataFrame({"card_id": [f"c{number}" for number in range(12)]})
+    assert store.online.read(view, keys, at)["count_4h"].sum() > 0
+    assert store.online.read(view, keys, START + timedelta(days=15))["count_4h"].sum() == 0
+
+
+def test_of_a_number_that_another_one_took_meanwhile_the_next_is_taken(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, service = FeatureStore(own / "store"), fraud_service(own)
+    first = store.create_train_validation_test_split(service, BY_TIME)
+    monkeypatch.setattr(split_files, "numbers", lambda root, service: [])
+    assert store.create_train_validation_test_split(service, ByTime(0.3, 0.3)).number == 2
+    again = store.get_train_validation_test_split(service, 1)
+    assert again.train.equals(first.train)
 
 
 def test_without_labels_a_batch_has_a_row_for_each_change(folder: Path) -> None:
