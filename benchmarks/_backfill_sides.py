@@ -165,7 +165,7 @@ def _sql(feature: str, table: str) -> str:
 def run(side: str, feature: str, file: str, out: Path) -> dict[str, Any]:
     """Measures a side after its imports and a first run on few events."""
     first = str(out) + ".few.parquet"
-    pl.scan_parquet(file).head(1_000).collect().write_parquet(first)
+    pl.scan_parquet(file).head(100).collect().write_parquet(first)
     _prepared(side, feature, first, out)()
     Path(first).unlink()
     work = _prepared(side, feature, file, out)

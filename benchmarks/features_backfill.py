@@ -5,7 +5,7 @@
 
 Prints one JSON line a case. `mean` is the 4h rolling mean per card, `fail` the amount of the latest
 failed payment (a tenth of the events). Every measurement is a process of its own, after its imports
-and a first run on a thousand events; the sides of a round run in turn, and medians are compared.
+and a first run on a hundred events; the sides of a round run in turn, and medians are compared.
 
 ours, polars, duckdb    From a Parquet file to a Parquet file with the same rows: each time at which
                         an event enters or leaves the window. Only ours types and counts rows, keeps
@@ -15,7 +15,7 @@ kernel, polars-memory, duckdb-memory
 naive                   All events of a card again at each timestamp, by numpy; of at most 200,000
                         events, extrapolated by the event.
 beam-sliding            SlidingWindows of 4 h every 10 minutes, on the Fn API runner; of at most
-                        20,000 events, extrapolated by the event.
+                        1,000 events, extrapolated by the event.
 
 `ratio_to_best` is ours over the best of polars and DuckDB, below 1 is faster. The case
 `backfill-memory` compares the peak of 10M and of 50M events.
@@ -33,8 +33,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 CASES = {"backfill-1m": 1_000_000, "backfill-10m": 10_000_000, "backfill-memory": 50_000_000}
 FILES, MEMORY = ("ours", "polars", "duckdb"), ("kernel", "polars-memory", "duckdb-memory")
-EXTRAPOLATED = {"naive": 200_000, "beam-sliding": 20_000}
-PER_CARD = (100, 1_000)
+EXTRAPOLATED = {"naive": 200_000, "beam-sliding": 1_000}
+PER_CARD = (1_000, 100)
 CHUNK = 1_000_000
 
 
@@ -103,7 +103,7 @@ def write_events(folder: Path, events: int, per_card: int) -> Path:
         )
         table = frame.with_columns(pl.col("ts").dt.replace_time_zone("UTC")).to_arrow()
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-        writer.write_table(table)
+        writer.write_table(table, row_group_size=250_000)
     if writer is not None:
         writer.close()
     return path
