@@ -15,11 +15,12 @@ from pathlib import Path
 import polars as pl
 
 from components.errors import BeamfleetError
+from components.feature_stream.counts import Counts
 from components.feature_stream.json_files import next_block
 from components.feature_stream.keying import utc
 from components.feature_stream.ledger import Ledger
 from components.feature_stream.state import BEFORE
-from components.feature_stream.view_stream import Counts, ViewStream
+from components.feature_stream.view_stream import ViewStream
 from components.features.view import FeatureView
 from components.online_store import OnlineStore
 from components.progress import LOGGER
