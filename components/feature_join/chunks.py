@@ -16,9 +16,9 @@ Chunk = tuple[int, bytes]
 
 
 def packed(frame: pl.DataFrame) -> bytes:
-    """A frame as Arrow IPC."""
+    """A frame as Arrow IPC; compressed, because runners copy it some times."""
     buffer = io.BytesIO()
-    frame.write_ipc(buffer)
+    frame.write_ipc(buffer, compression="lz4")
     return buffer.getvalue()
 
 
