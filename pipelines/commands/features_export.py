@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -34,7 +35,8 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"{name}: {rows:,} rows")
     for name in made.without_history:
         print(f"{name}: left out, it has no history yet")
-    print(shown(f"{made.path} is a repository of feast; look at it: feast -c {made.path} ui"))
+    print(shown(f"{made.path} is a repository of feast. To look at it, with feast[grpcio]:"))
+    print(shown(f"  feast -c {shlex.quote(str(made.path))} ui --host 127.0.0.1"))
     print("\nfeast reads otherwise than Beamfleet:")
     print("\n".join(f"- {note}" for note in NOTES))
     return 0

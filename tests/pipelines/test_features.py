@@ -1,6 +1,8 @@
 """`beamfleet features`: what is registered, seen from the command line."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +25,8 @@ from tests.components.feature_registry.declared import (
     to_double,
     view,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +160,24 @@ def test_feast_reads_the_export(
     [served] = there.list_feature_services()
     read = {one.name: [f.name for f in one.features] for one in served.feature_view_projections}
     assert read == {"card_spend_v3": ["mean_4h", "count_4h"]}
-    at = pd.to_datetime(["2024-01-02 03:00", "2024-01-01 00:00", "2023-12-31 00:00"], utc=True)
-    labels = pd.DataFrame({"card_id": ["a", "a", "a"], "event_timestamp": at})
+    times = ["2024-01-02 03:00", "2024-01-02 03:00", "2024-01-01 00:00", "2023-12-31 00:00"]
+    at = pd.to_datetime(times, utc=True)
+    labels = pd.DataFrame({"card_id": ["a"] * 4, "event_timestamp": at})
     features = ["card_spend:mean_4h", "profile:segment"]
-    got = there.get_historical_features(labels, features).to_df()
-    values = {
-        (str(row.event_timestamp)[:10]): (row.mean_4h, row.segment) for row in got.itertuples()
-    }
-    assert values["2024-01-02"] == (4.0, "gold")  # doubled
-    assert values["2024-01-01"] == (2.0, "gold")
-    assert "2023-12-31" not in values or values["2023-12-31"][0] != values["2023-12-31"][0]
+    got = there.get_historical_features(labels, features).to_df().sort_values("event_timestamp")
+    # The duplicate and the label of before the first value are dropped, as the notes say.
+    assert got[["mean_4h", "segment"]].to_numpy().tolist() == [[2.0, "gold"], [4.0, "gold"]]
+
+
+def test_looking_is_light(store: Path) -> None:
+    heavy = ("polars", "pandas", "numpy", "tensorflow", "tfx", "apache_beam", "feast", "pyarrow")
+    for arguments in (["list"], ["show", "fraud"], ["search", "card"]):
+        program = (
+            "import sys; from pipelines.cli import main; main(['features', *sys.argv[1:]]); "
+            f"sys.exit(','.join(m for m in {heavy!r} if m in sys.modules))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments, "--json", "--store", store],
+            capture_output=True, text=True, cwd=ROOT,
+        )  # fmt: skip
+        assert done.stderr.strip() == ""

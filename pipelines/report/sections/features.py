@@ -1,6 +1,6 @@
 """The feature store that the run read: views, services and sources, searched as one types."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,9 +48,9 @@ def render(source: Source) -> Html:
     )
 
 
-_VIEW_HEADS = ("view", "version", "owner", "features", "from", "description", "models")
-_SERVICE_HEADS = ("service", "version", "owner", "reads", "label", "description", "models")
-_SOURCE_HEADS = ("name", "kind", "owner", "columns", "place", "description")
+_VIEW_HEADS = ("view", "features", "from", "owner", "read by models", "description")
+_SERVICE_HEADS = ("service", "reads", "label", "owner", "models", "description")
+_SOURCE_HEADS = ("name", "columns", "place", "owner", "kind", "description")
 
 
 def _registry_file(source: Source) -> Path:
@@ -99,21 +99,27 @@ def _table(title: str, heads: tuple[str, ...], rows: Iterable[list[object]]) -> 
 def _view(one: "Record", models: Models, older: dict[tuple[str, str], list[int]]) -> list[object]:
     read = [*one.facts.get("sources", ()), *(use.name for use in one.uses if use.features)]
     window = one.facts.get("window")
+    numbers = reversed(older[one.kind, one.name])
+    reading = [(n, training) for n in numbers for training in models.get((one.name, n), [])]
+    words = [
+        f"{_model(training)}" + (f", version {n}" if n != one.version else "")
+        for n, training in reading
+    ]
+    made_from = ", ".join([*read, *filter(None, [window])]) or None
     return [
-        _name(one), _version(one, older), one.owner or None, _features(one),
-        ", ".join([*read, *([window] if window else [])]) or None, one.description or None,
-        _models(models.get((one.name, one.version), [])),
+        _name(one, older), _features(one), made_from, one.owner or None, _list(words),
+        one.description or None,
     ]  # fmt: skip
 
 
 def _service(
     one: "Record", trained: dict[str, list["Training"]], older: dict[tuple[str, str], list[int]]
 ) -> list[object]:
-    read = ", ".join(f"{use.name}@{use.version}" for use in one.uses if use.features)
-    mine = [training for training in trained[one.name] if training.version == one.version]
+    read = [f"{use.name}@{use.version}" for use in one.uses if use.features]
+    mine = [_model(training) for training in trained[one.name] if training.version == one.version]
     return [
-        one.name, _version(one, older), one.owner or None, read,
-        one.facts.get("label") or None, one.description or None, _models(mine),
+        _name(one, older), _list(read), one.facts.get("label") or None, one.owner or None,
+        _list(mine), one.description or None,
     ]  # fmt: skip
 
 
@@ -122,38 +128,33 @@ def _source(one: "Record") -> list[object]:
     columns = [facts.get(name) for name in ("event_time", "created", "id")]
     names = [name for name, _ in one.schema] or [name for name in columns if name]
     place = "; ".join(filter(None, [facts.get("batch"), facts.get("stream")]))
-    return [one.name, KINDS[one.kind], one.owner or None, ", ".join(names), place or None,
+    return [one.name, ", ".join(names), place or None, one.owner or None, KINDS[one.kind],
             one.description or None]  # fmt: skip
 
 
-def _name(one: "Record") -> Html:
-    kind = "" if one.kind == "view" else KINDS[one.kind]
-    return fill('{} <span class="facts-line">{}</span>', one.name, kind)
+def _name(one: "Record", older: dict[tuple[str, str], list[int]]) -> Html:
+    kind = "" if one.kind in ("view", "service") else KINDS[one.kind]
+    others = [str(n) for n in older[one.kind, one.name] if n != one.version]
+    also = f"also {', '.join(others)}" if others else ""
+    notes = "; ".join(filter(None, [kind, also]))
+    return fill('{}@{} <div class="facts-line">{}</div>', one.name, one.version, notes)
 
 
-def _version(one: "Record", older: dict[tuple[str, str], list[int]]) -> str:
-    others = [number for number in older[one.kind, one.name] if number != one.version]
-    return f"{one.version}" + (f" (also {', '.join(map(str, others))})" if others else "")
-
-
-def _features(one: "Record") -> Html:
+def _features(one: "Record") -> Html | None:
     made = one.facts.get("aggregators", {})
-    words = [f"{name} {kind} {made.get(name, '')}".rstrip() for name, kind in one.schema]
-    return _list(words)
+    return _list([f"{name} {kind} {made.get(name, '')}".rstrip() for name, kind in one.schema])
 
 
-def _models(trainings: list["Training"]) -> Html | None:
-    words = dict.fromkeys(f"{one.model} ({one.run})" if one.run else one.model for one in trainings)
-    return _list(list(words)) if words else None
+def _model(training: "Training") -> str:
+    return f"{training.model} ({training.run})" if training.run else training.model
 
 
-def _list(words: list[str]) -> Html:
-    """Line by line; of many the first, and the rest at a click."""
-    lines = list(_lines(words))
-    if len(lines) <= _FEW:
-        return join(lines)
-    return details(f"{words[0]} and {len(words) - 1} more", join(lines))
-
-
-def _lines(words: list[str]) -> Iterator[Html]:
-    return (fill("<div>{}</div>", word) for word in words)
+def _list(words: list[str]) -> Html | None:
+    """Beside each other; of many the first, and the rest at a click."""
+    once = list(dict.fromkeys(words))
+    if not once:
+        return None
+    shown = join((fill('<span class="registry-word">{}</span>', word) for word in once), " ")
+    if len(once) <= _FEW:
+        return shown
+    return details(f"{once[0]} and {count(len(once) - 1)} more", shown)
