@@ -65,7 +65,39 @@ def _export(actions: Actions) -> None:
     _store(parser)
 
 
-SUBCOMMANDS = (_list, _search, _show, _diff, _export)
+def _serve(actions: Actions) -> None:
+    text = "serve the feature vectors of a service over HTTP"
+    parser = _add(actions, "serve", text, "--store features --service user_code.payments.fraud")
+    add = parser.add_argument
+    add("--store", metavar="ROOT", required=True, help="root of a feature store")
+    service = "dotted path of a FeatureService, such as user_code.payments.fraud"
+    add("--service", metavar="NAME", required=True, help=service)
+    add("--split", metavar="N", type=int, help="transform with what this training split fitted")
+    add("--host", default="127.0.0.1", help="address to listen on; there is no login (%(default)s)")
+    add("--port", type=int, default=8090, help="0 takes a free one (%(default)s)")
+    add("--json", action="store_true", help="print JSON")
+
+
+def _stream(actions: Actions) -> None:
+    text = "keep the values of views up to date while their events come"
+    example = "--store features --features user_code.payments.fraud"
+    parser = _add(actions, "stream", text, f"{example} --until-idle", f"{example} --at-idle now")
+    add = parser.add_argument
+    add("--store", metavar="ROOT", required=True, help="root of a feature store")
+    named = "dotted path of a feature view, or of a service for all its views; may be repeated"
+    add("--features", metavar="NAME", action="append", required=True, help=named)
+    add("--online", metavar="URI", help="online store (default: online.db in the store)")
+    add("--until-idle", action="store_true", help="end when there is nothing more to read")
+    idle = "where the watermark goes then: stay, now, or a time in ISO 8601 (%(default)s)"
+    add("--at-idle", default="stay", metavar="WHEN", help=idle)
+    after = "begin with the events of the backfill, which the stream then does not say again"
+    add("--after-history", action="store_true", help=after)
+    held = "how long a source without new events holds back views of several (%(default)s)"
+    add("--patience", type=float, default=0.0, metavar="SECONDS", help=held)
+    add("--json", action="store_true", help="print JSON")
+
+
+SUBCOMMANDS = (_list, _search, _show, _diff, _export, _serve, _stream)
 """In the order in which `--help` lists them."""
 
 
