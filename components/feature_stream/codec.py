@@ -40,8 +40,8 @@ def _plain(value: Any) -> Any:
             return {name: to_plain(value)}
     raise BeamfleetError(
         f"the state of a stream cannot keep {type(value).__name__}; let values of events "
-        "and states of aggregators be None, bool, int, float, str, bytes, datetime, date, timedelta, or "
-        "tuples, lists, dicts and sets of these"
+        "and states of aggregators be None, bool, int, float, str, bytes, datetime, date, "
+        "timedelta, or tuples, lists, dicts and sets of these"
     )
 
 

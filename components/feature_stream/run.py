@@ -95,6 +95,8 @@ def run_stream(
         _run(streams, until_idle, at_idle, poll_s)
     except KeyboardInterrupt:
         interrupted = True
+        for stream in streams:
+            stream.reload()
     finally:
         reports = tuple(map(_report, streams))
         ledger.close()

@@ -76,19 +76,26 @@ class ViewStream:
         self._came: dict[str, float] = {}
         self._ahead: dict[str, Block | None] = {}
         self._definition = fingerprint(view)
-        stored = ledger.view(self._name)
-        if stored is None:
+        if ledger.view(self._name) is None:
             self._begin(history)
-            stored = ledger.view(self._name)
+        self.reload()
+        self._recover()
+
+    def reload(self) -> None:
+        """Forgets what was not written.
+
+        Raises:
+          BeamfleetError: the definition has changed.
+        """
+        stored = self._ledger.view(self._name)
         assert stored is not None
         definition, self._number, self.watermark, counts = stored
         self.counts = Counts(**counts)
         if definition != self._definition:
             raise BeamfleetError(
-                f"view {view.name!r} version {view.version} has changed since its stream began; "
-                "give the changed view a new version, whose stream begins anew"
+                f"view {self.view.name!r} version {self.view.version} has changed since its stream "
+                "began; give the changed view a new version, whose stream begins anew"
             )
-        self._recover()
 
     def step(self) -> bool:
         """Reads a block of the source that is furthest behind; False: there is nothing to read."""

@@ -90,7 +90,7 @@ def _stream(actions: Actions) -> None:
     add("--until-idle", action="store_true", help="end when there is nothing more to read")
     idle = "where the watermark goes then: stay, now, or a time in ISO 8601 (%(default)s)"
     add("--at-idle", default="stay", metavar="WHEN", help=idle)
-    after = "begin with the events of the backfill, which the stream then does not say again"
+    after = "begin with the events of the backfill, made as of the time when the stream begins"
     add("--after-history", action="store_true", help=after)
     held = "how long a source without new events holds back views of several (%(default)s)"
     add("--patience", type=float, default=0.0, metavar="SECONDS", help=held)
