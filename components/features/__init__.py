@@ -13,6 +13,7 @@ from components.features.aggregator import (
 )
 from components.features.entity import Entity
 from components.features.expectations import CountAgainstYesterday, Fresh, InRange, NullShare
+from components.features.group import FeatureGroup
 from components.features.on_demand import OnDemandView, on_demand
 from components.features.service import FeatureService
 from components.features.source import JsonLines, Kafka, Parquet, Source
@@ -26,6 +27,7 @@ __all__ = [
     "Count",
     "CountAgainstYesterday",
     "Entity",
+    "FeatureGroup",
     "FeatureService",
     "FeatureView",
     "First",

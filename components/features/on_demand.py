@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.errors import BeamfleetError
+from components.features.group import FeatureGroup
 from components.features.names import FeatureType, checked_name, checked_schema
 from components.features.view import FeatureView, Selection
 
@@ -43,7 +44,7 @@ class OnDemandView:
 
 def on_demand(
     *,
-    inputs: Sequence[FeatureView | Selection],
+    inputs: Sequence[FeatureView | FeatureGroup | Selection],
     schema: dict[str, FeatureType],
     request: Mapping[str, FeatureType] | None = None,
     version: int = 1,
@@ -75,8 +76,8 @@ def on_demand(
     return made
 
 
-def selected(features: FeatureView | Selection) -> Selection:
-    """A view stands for all of its features."""
-    if isinstance(features, FeatureView):
-        return Selection(features, features.features)
-    return features
+def selected(features: FeatureView | FeatureGroup | Selection) -> Selection:
+    """A view or a group stands for all of its features."""
+    if isinstance(features, Selection):
+        return features
+    return Selection(features, features.features)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from components.errors import BeamfleetError
 from components.features.durations import Duration, microseconds
+from components.features.group import FeatureGroup
 from components.features.names import FeatureType, checked_name, checked_schema
 from components.features.on_demand import OnDemandView, selected
 from components.features.source import Source
@@ -50,7 +51,7 @@ class FeatureService:
     def __init__(
         self,
         name: str,
-        features: Sequence[FeatureView | Selection | OnDemandView],
+        features: Sequence[FeatureView | FeatureGroup | Selection | OnDemandView],
         *,
         labels: Source | None = None,
         label: str = "",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from components.errors import BeamfleetError
 from components.features.durations import Duration, microseconds
@@ -11,6 +12,9 @@ from components.features.expectations import Expectation
 from components.features.names import FeatureType, checked_name, checked_schema
 from components.features.source import Source
 from components.features.transformer import Events, Transformed, UnifiedTransformer
+
+if TYPE_CHECKING:
+    from components.features.group import FeatureGroup
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,9 @@ class FeatureView:
 
 @dataclass(frozen=True)
 class Selection:
-    """Some features of a view."""
+    """Some features of a view, or of a group in its place."""
 
-    view: FeatureView
+    view: "FeatureView | FeatureGroup"
     features: tuple[str, ...]
 
     def __post_init__(self) -> None:

@@ -1,0 +1,1 @@
+"""Features of labels, each as of the time of its label."""
