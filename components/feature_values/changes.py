@@ -6,7 +6,6 @@ leave, so that value(t) is the row with the greatest valid_from <= t.
 
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from components.errors import BeamfleetError
@@ -46,7 +45,7 @@ def counted_changes(
         elements = elements_of(view, ordered)
         duplicates += ordered.duplicates
         spots = (
-            known_points(view, elements)
+            known_points(view.transformer.window, elements)
             if known
             else [(elements, points_of(view.transformer.window, elements))]
         )
@@ -59,11 +58,12 @@ def counted_changes(
 
 def elements_of(view: FeatureView, ordered: Ordered) -> Elements:
     """Events as partial aggregates."""
-    times = (microseconds_of(ordered.events, name) for name in ("event_time", "created"))
+    time = microseconds_of(ordered.events, "event_time")
+    created = microseconds_of(ordered.events, "created")
     parts = tuple(
         _guarded(view, feature, lifted, one, ordered.events) for feature, one in _features(view)
     )
-    return Elements(ordered.keys, ordered.code, *times, parts)
+    return Elements(ordered.keys, ordered.code, time, created, parts)
 
 
 def reduced_parts(view: FeatureView, elements: Elements, points: Points) -> tuple[Part, ...]:

@@ -1,13 +1,12 @@
 """When each event counts, and the change points that follow."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from components.feature_values.ordered import Ints, key_width
-from components.feature_values.partials import Part, joined, taken
+from components.feature_values.partials import Part, taken
 from components.feature_values.sweeps import Bools, Ranges, Sweep
 from components.features.window import Lifetime, Rolling, Session, Tumbling, Window
 
@@ -45,20 +44,23 @@ class Points:
 
 def points_of(window: Window, elements: Elements) -> Points:
     """Change points of events that count from their event time on."""
+    return ranges(window, elements, *enter_and_leave(window, elements))
+
+
+def enter_and_leave(window: Window, elements: Elements) -> tuple[Ints, Ints | None]:
+    """From when and up to, and without, when each element counts; None: it never ceases to."""
     time = elements.time
     match window:
         case Lifetime():
-            enter, leave = time, None
+            return time, None
         case Rolling():
-            enter, leave = time, time + window.size_us
+            return time, time + window.size_us
         case Tumbling():
-            enter = (time // window.size_us + 1) * window.size_us
-            leave = enter + window.size_us
+            end = (time // window.size_us + 1) * window.size_us
+            return end, end + window.size_us
         case Session():
-            enter, leave = time, time[session_bounds(window, elements)[1]] + window.gap_us
-        case _:
-            raise AssertionError(window)
-    return ranges(window, elements, enter, leave)
+            return time, time[session_bounds(window, elements)[1]] + window.gap_us
+    raise AssertionError(window)
 
 
 def ranges(window: Window, elements: Elements, enter: Ints, leave: Ints | None) -> Points:
@@ -66,17 +68,18 @@ def ranges(window: Window, elements: Elements, enter: Ints, leave: Ints | None) 
     axis = Axis(window, elements, enter)
     enters = axis.of(elements.code, enter)
     if leave is None:
-        last = np.append(enters[1:] != enters[:-1], True) if enters.size else enters == 0
-        right = np.flatnonzero(last) + 1
-        left = np.searchsorted(elements.code, elements.code)[right - 1]
-        return axis.points(elements, enters[right - 1], right, Ranges(left, right))
+        right = np.flatnonzero(_ends(enters)) + 1
+        left = np.searchsorted(elements.code, elements.code[right - 1])
+        return axis.points(
+            elements.code, elements.created, enters[right - 1], Ranges(left, right), right
+        )
     both = np.concatenate([enters, axis.of(elements.code, leave)])
     order = np.argsort(both, kind="stable")  # merges two sorted runs
     both, leaves = both[order], order >= len(enters)
-    last = np.append(both[1:] != both[:-1], True) if both.size else leaves
-    left = np.cumsum(leaves)[last]
-    right = np.flatnonzero(last) + 1 - left
-    return axis.points(elements, both[last], right, Ranges(left, right))
+    ends = np.flatnonzero(_ends(both))
+    left = np.cumsum(leaves)[ends]
+    right = ends + 1 - left
+    return axis.points(elements.code, elements.created, both[ends], Ranges(left, right), right)
 
 
 def session_bounds(window: Session, elements: Elements) -> tuple[Ints, Ints]:
@@ -102,12 +105,25 @@ class Axis:
         """Places of times of keys."""
         return code * self._width + (time - self._low)
 
-    def latest_created(self, code: Ints, created: Ints) -> Ints:
-        """The greatest `created` up to each element of its key."""
-        return np.maximum.accumulate(self.of(code, created)) - code * self._width + self._low
+    def end(self, code: Ints) -> Ints:
+        """Behind all times of the keys."""
+        return (code + 1) * self._width
 
-    def points(self, elements: Elements, at: Ints, right: Ints, sweep: Sweep) -> Points:
-        """Change points at places, where the first `right` elements have come to count."""
-        created = self.latest_created(elements.code, elements.created)[right - 1]
-        code, time = np.divmod(at, self._width)
-        return Points(code, time + self._low, created, sweep)
+    def points(self, code: Ints, created: Ints, at: Ints, sweep: Sweep, right: Ints) -> Points:
+        """Change points at places.
+
+        Args:
+          code: Keys of the elements, in the order in which they come to count.
+          created: Of the elements, in this order.
+          at: The places.
+          sweep: See Points.
+          right: How many elements have come to count at each.
+        """
+        latest = np.maximum.accumulate(self.of(code, created)) - code * self._width + self._low
+        keys, time = np.divmod(at, self._width)
+        return Points(keys, time + self._low, latest[right - 1], sweep)
+
+
+def _ends(places: Ints) -> Bools:
+    """Which are the last of those equal to them."""
+    return np.append(places[1:] != places[:-1], np.ones(min(places.size, 1), dtype=bool))

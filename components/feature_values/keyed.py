@@ -11,11 +11,11 @@ from datetime import datetime
 import polars as pl
 
 from components.errors import BeamfleetError
-from components.features.aggregator import EventTransform, Mean, Std, Sum
+from components.feature_values.by_row import called, check_each_row_for_itself
+from components.features.aggregator import Mean, Std, Sum
 from components.features.names import RESERVED
 from components.features.source import Source
 from components.features.view import FeatureView
-from components.user_function import described
 
 TIME = pl.Datetime("us", "UTC")
 POLARS_TYPES: dict[type, pl.DataType] = {
@@ -24,7 +24,6 @@ POLARS_TYPES: dict[type, pl.DataType] = {
 
 
 _ROW = "__row__"
-_SAMPLE = 64
 _NUMBERS = (Sum, Mean, Std)
 _TEXT_TIME = r"^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?)?(Z|[+-]\d\d:?\d\d)?$"
 
@@ -115,47 +114,15 @@ def as_time(values: pl.Series, what: str) -> pl.Series:
 def _transformed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
     transform = view.transformer.event_transforms[view.sources.index(source)]
     given = rows.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW))
-    left = _called(view, source, transform, given)
+    what = f"{_where(view, source)}: event_transform"
+    left = called(transform, given, what, _ROW)
     if left.height > rows.height or (_ROW in left.columns and left[_ROW].n_unique() < left.height):
         raise BeamfleetError(
-            f"{_where(view, source)}: event_transform made {left.height} rows of {rows.height}; it "
-            "may add columns and leave out rows, not make any"
+            f"{what} made {left.height} rows of {rows.height}; it may add columns and leave out "
+            "rows, not make any"
         )
-    if rows.height > 1:
-        _check_each_row_for_itself(view, source, transform, given.head(_SAMPLE))
+    check_each_row_for_itself(transform, given, what, _ROW)
     return left
-
-
-def _called(
-    view: FeatureView, source: Source, transform: EventTransform, rows: pl.DataFrame
-) -> pl.DataFrame:
-    try:
-        left = transform(rows)
-    except Exception as error:
-        raise BeamfleetError(
-            f"{_where(view, source)}: event_transform failed: {described(error)}; the columns are "
-            f"{', '.join(name for name in rows.columns if name != _ROW)}"
-        ) from error
-    if not isinstance(left, pl.DataFrame):
-        raise BeamfleetError(
-            f"{_where(view, source)}: event_transform gave {type(left).__name__}, expected a "
-            "polars DataFrame"
-        )
-    return left
-
-
-def _check_each_row_for_itself(
-    view: FeatureView, source: Source, transform: EventTransform, rows: pl.DataFrame
-) -> None:
-    """A stream sees other batches than a backfill: what depends on the batch differs in both."""
-    halves = [rows.head(rows.height // 2), rows.tail(rows.height - rows.height // 2)]
-    parts = [_called(view, source, transform, half) for half in halves]
-    whole = _called(view, source, transform, rows)
-    if not whole.equals(pl.concat(parts, how="vertical_relaxed").cast(whole.schema)):
-        raise BeamfleetError(
-            f"{_where(view, source)}: event_transform gives other values for a row beside other "
-            "rows; stream and backfill would differ. Let each row depend on itself only"
-        )
 
 
 def _asked_for(view: FeatureView, source: Source) -> list[str]:

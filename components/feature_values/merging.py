@@ -35,8 +35,12 @@ def merged_ranges(states: Arrays, merge: Merge, zero: Arrays, left: Ints, right:
     Source: van Herk 1992, Gil and Werman 1993, with blocks of several lengths.
     """
     length = right - left
-    out = tuple(np.full(len(left), none[0], dtype=one.dtype) for one, none in zip(states, zero))
-    _put(out, np.flatnonzero(length == 1), lambda rows: _taken(states, left[rows]))
+    out = tuple(
+        np.full(len(left), none[0], dtype=one.dtype)
+        for one, none in zip(states, zero, strict=False)
+    )
+    single = np.flatnonzero(length == 1)
+    _put(out, single, taken(states, left[single]))
     if not (length > 1).any():
         return out
     level = np.frexp(np.maximum(length, 1) - 1)[1].astype(np.int8) - 1
@@ -45,11 +49,8 @@ def merged_ranges(states: Arrays, merge: Merge, zero: Arrays, left: Ints, right:
     suffix = tuple(one.copy() for one in prefix)
     for power in range(highest + 1):
         rows = np.flatnonzero(level == power)
-        _put(
-            out,
-            rows,
-            lambda some, k=power: _across(prefix, suffix, merge, left[some], right[some], k),
-        )
+        if rows.size:
+            _put(out, rows, _across(prefix, suffix, merge, left[rows], right[rows], power))
         if power < highest:
             _double(prefix, suffix, merge, 1 << power)
     return out
@@ -59,13 +60,13 @@ def _across(
     prefix: Arrays, suffix: Arrays, merge: Merge, left: Ints, right: Ints, power: int
 ) -> Arrays:
     """Ranges that begin in one block and end in the next, or in the one behind it."""
-    result = _taken(suffix, left)
+    result = taken(suffix, left)
     block = left >> power
     three = np.flatnonzero(((right - 1) >> power) - block == 2)
     if three.size:
-        whole = _taken(prefix, ((block[three] + 2) << power) - 1)
-        _put(result, three, lambda rows: merge(_taken(result, rows), whole))
-    return merge(result, _taken(prefix, right - 1))
+        whole = taken(prefix, ((block[three] + 2) << power) - 1)
+        _put(result, three, merge(taken(result, three), whole))
+    return merge(result, taken(prefix, right - 1))
 
 
 def _double(prefix: Arrays, suffix: Arrays, merge: Merge, size: int) -> None:
@@ -88,11 +89,11 @@ def _padded(states: Arrays, zero: Arrays, block: int) -> Arrays:
     )
 
 
-def _taken(states: Arrays, rows: Ints) -> Arrays:
+def taken(states: Arrays, rows: Ints) -> Arrays:
+    """The states of some rows."""
     return tuple(one[rows] for one in states)
 
 
-def _put(out: Arrays, rows: Ints, made: Callable[[Ints], Arrays]) -> None:
-    if rows.size:
-        for one, new in zip(out, made(rows), strict=True):
-            one[rows] = new
+def _put(out: Arrays, rows: Ints, new: Arrays) -> None:
+    for one, part in zip(out, new, strict=True):
+        one[rows] = part

@@ -40,7 +40,8 @@ def in_order(view: FeatureView, events: pl.DataFrame) -> Iterator[Ordered]:
         on=list(view.keys), how="left", maintain_order="left",
     )  # fmt: skip
     code = coded[_CODE].to_numpy()
-    width = key_width(view.transformer.window, microseconds_of(events, "event_time"))
+    times = (microseconds_of(events, name) for name in ("event_time", "created"))
+    width = key_width(view.transformer.window, *times)
     most = _MOST // width
     if keys.height <= most:
         yield _ordered(keys, code, events, width)
@@ -67,7 +68,7 @@ def key_width(window: Window, *times: Ints) -> int:
 def _length(window: Window) -> int:
     if isinstance(window, Lifetime):
         return 0
-    return window.gap_us if isinstance(window, Session) else window.size_us  # type: ignore[attr-defined,no-any-return]
+    return window.gap_us if isinstance(window, Session) else window.size_us  # type: ignore[attr-defined]
 
 
 def _ordered(keys: pl.DataFrame, code: Ints, events: pl.DataFrame, width: int) -> Ordered:

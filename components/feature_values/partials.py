@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from components.errors import BeamfleetError
 from components.feature_values.merging import Arrays
 from components.feature_values.sweeps import NO_VALUE, Sweep
 from components.features.aggregator import (
@@ -25,7 +24,6 @@ from components.features.aggregator import (
     Std,
     Sum,
 )
-from components.user_function import described
 
 Floats = npt.NDArray[np.float64]
 Part = tuple[Any, ...]

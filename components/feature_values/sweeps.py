@@ -52,7 +52,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Ranges(Sweep):
-    """Windows [left, right) of events in their order; both never fall."""
+    """Windows [left, right) of events in their order. `right` never falls; `left` seldom."""
 
     left: Ints
     right: Ints
@@ -113,7 +113,7 @@ def _two_stacks(
     low = middle = high = 0
     back = own.zero()
     for left, right in zip(lefts, rights, strict=True):
-        if left >= high:
+        if left >= high or left < low:
             front, back = [], own.zero()
             low = middle = high = left
         for row in range(high, right):

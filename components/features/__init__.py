@@ -17,7 +17,7 @@ from components.features.group import FeatureGroup
 from components.features.on_demand import OnDemandView, on_demand
 from components.features.service import FeatureService
 from components.features.source import JsonLines, Kafka, Parquet, Source
-from components.features.transformation import Transformation
+from components.features.transformation import LabelEncoder, StandardScaler, Transformation
 from components.features.transformer import UnifiedTransformer
 from components.features.view import FeatureView, Selection, stream_feature_view
 from components.features.window import Lifetime, Rolling, Session, Tumbling
@@ -35,6 +35,7 @@ __all__ = [
     "InRange",
     "JsonLines",
     "Kafka",
+    "LabelEncoder",
     "Last",
     "Lifetime",
     "Max",
@@ -47,6 +48,7 @@ __all__ = [
     "Selection",
     "Session",
     "Source",
+    "StandardScaler",
     "Std",
     "Sum",
     "Transformation",

@@ -127,6 +127,16 @@ class FeatureService:
                     f"{where}: on-demand view {one.name!r} reads {', '.join(missing)} of the "
                     "request; add it to request="
                 )
+        columns = [*self.keys, *self.request, *(n for o in self.on_demand for n in o.schema)]
+        taken = dict.fromkeys(filter(None, [*columns, self.label]), "the service")
+        for chosen in self.needed:
+            for name in chosen.features:
+                other = taken.setdefault(name, chosen.view.name)
+                if other != chosen.view.name:
+                    raise BeamfleetError(
+                        f"{where}: {name!r} of view {chosen.view.name!r}, which an on-demand view "
+                        f"reads, is also a column of {other!r}; call one of them otherwise"
+                    )
 
     @property
     def needed(self) -> tuple[Selection, ...]:

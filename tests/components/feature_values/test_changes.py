@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.errors import BeamfleetError
-from components.feature_values.changes import changes, counted_changes
+from components.feature_values.changes import changes
 from components.feature_values.keyed import keyed_events
 from components.features import (
     Aggregator,
