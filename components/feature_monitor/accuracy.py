@@ -1,8 +1,8 @@
 """Whether a model is as right after the push as it was when it was evaluated.
 
 Both sides are samples. The interval of their difference is put together from the interval of each
-(MOVER; for two shares with Wilson's intervals that is Newcombe's hybrid score interval), and a model
-is worse only where the whole interval lies below what is allowed.
+(MOVER; for two shares with Wilson's intervals that is Newcombe's hybrid score interval), and a
+model is worse only where the whole interval lies below what is allowed.
 
 Source: Wilson 1927; Newcombe 1998, "Interval Estimation for the Difference Between Independent
   Proportions", method 10; Zou, Donner 2008 (MOVER); Hanley, McNeil 1982 (AUC of the evaluation, of

@@ -13,7 +13,7 @@ from components.features.service import FeatureService
 from components.features.source import JsonLines, Parquet, Source
 from components.served_log.columns import KEY, REQUEST
 
-LABEL, KNOWN_AT = "label", "label_known_at"
+LABEL, JUDGED_AT = "label", "judged_at"
 _ID, _AT, _ROW, _CREATED = "label.id", "label.time", "label.row", "label.created"
 
 
@@ -23,14 +23,16 @@ class LabelCounts:
 
     predictions: int
     matched: int
+    """With a label; those are judged."""
     waiting: int
-    """Without a label, which may still come."""
+    """Too young: the labels of one class may come sooner than those of another, so that rows are
+    judged only when all had time to come."""
     unmatched: int
     """Without a label although it should have come."""
     repeated: int
     """Of a request that was answered before: only the first answer counts."""
     labels: int
-    """Different labels that had arrived, of the time in question."""
+    """Different labels that had arrived."""
     labels_without_prediction: int
     rejected: int
     """Rows of the source without a label, a time, or what they are matched by."""
@@ -45,7 +47,8 @@ class Labelled:
     """Predictions with the label that came later."""
 
     rows: pl.DataFrame = field(repr=False)
-    """Matched rows only: columns of the log, `label` (text) and `label_known_at`."""
+    """Matched rows only: columns of the log, `label` (text), and `judged_at`: when there was the
+    label and no other was waited for any more."""
     counts: LabelCounts
 
 
@@ -70,7 +73,7 @@ def match_labels(
       labels: As the source of labels has them.
       service: With labels.
       now: Labels that arrived later are not known.
-      wait: How long after the prediction a label may come.
+      wait: How long after its prediction a label may come.
       within: How far a label's time may be from that of the request.
 
     Raises:
@@ -86,21 +89,22 @@ def match_labels(
     found = once.join(known.drop_nulls(_ID).select(_ID, LABEL, _CREATED), on=_ID, how="left")
     if within is not None:
         found = _by_time(found, known, service, within)
-    matched = found.filter(pl.col(LABEL).is_not_null())
-    missing = found.filter(pl.col(LABEL).is_null())
-    waiting = missing.filter(pl.col("time") > now - wait).height
+    old = found.filter(pl.col("time") <= now - wait)
+    matched = old.filter(pl.col(LABEL).is_not_null())
     counts = LabelCounts(
         predictions=served.height,
         matched=matched.height,
-        waiting=waiting,
-        unmatched=missing.height - waiting,
+        waiting=found.height - old.height,
+        unmatched=old.height - matched.height,
         repeated=served.height - once.height,
         labels=known.height,
-        labels_without_prediction=known.height - matched.height,
+        labels_without_prediction=known.height - found[LABEL].count(),
         rejected=rejected,
     )
-    rows = matched.rename({_CREATED: KNOWN_AT}).drop(_ROW, _ID)
-    return Labelled(rows, counts)
+    judged_at = pl.max_horizontal(pl.col(_CREATED), pl.col("time") + wait)
+    return Labelled(
+        matched.with_columns(judged_at.alias(JUDGED_AT)).drop(_ROW, _ID, _CREATED), counts
+    )
 
 
 def read_labels(service: FeatureService) -> pl.DataFrame:

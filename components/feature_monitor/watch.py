@@ -11,7 +11,7 @@ import polars as pl
 from components.errors import BeamfleetError
 from components.feature_monitor.accuracy import METRICS, Judged, Rules, judge
 from components.feature_monitor.drift import Drift, measured
-from components.feature_monitor.labels import Labelled
+from components.feature_monitor.labels import JUDGED_AT, Labelled
 from components.features.service import FeatureService
 from components.served_log.columns import FEATURE, REQUEST
 
@@ -111,11 +111,11 @@ def verdicts(
       pushed: The version.
       config: See there.
       seen_until: Up to which rows drift was judged before.
-      labels_until: Up to which labels had arrived when accuracy was judged before.
+      labels_until: When accuracy was judged before.
     """
     entities = sorted(served["entity"].drop_nulls().unique().to_list())
     drifts = _drifts(served, reference, service, config, entities, seen_until)
-    rows = {name: 0 for name in entities} | dict(
+    rows = dict.fromkeys(entities, 0) | dict(
         served.drop_nulls("entity")["entity"].value_counts().iter_rows()
     )
     found = [
@@ -196,7 +196,7 @@ def _unjudged(
 
 def _recent(rows: pl.DataFrame, until: datetime | None, least: int) -> tuple[pl.DataFrame, int]:
     """The rows to judge, and how many of them have a label that is new."""
-    new = rows if until is None else rows.filter(pl.col("label_known_at") > until)
+    new = rows if until is None else rows.filter(pl.col(JUDGED_AT) > until)
     return (new if new.height >= least else rows.sort("time").tail(least)), new.height
 
 
