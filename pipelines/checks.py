@@ -21,10 +21,12 @@ from pipelines.steps import Step, method_name
 EXAMPLES = "a source of examples"
 IMAGES = "a source of images"
 SCHEMA = "a schema"
+FEATURES = "computed features"
 ROW_MODELS = "models of rows"
 
 # What each step needs, and the calls that give it.
 _NEEDS: Mapping[type[Step], tuple[str, ...]] = {
+    steps.FromFeatureView: (FEATURES,),
     steps.GenerateStatistics: (EXAMPLES,),
     steps.InferSchema: ("statistics",),
     steps.ValidateExamples: ("statistics", SCHEMA),
@@ -44,7 +46,13 @@ _NEEDS: Mapping[type[Step], tuple[str, ...]] = {
 }
 _MODELS = (steps.TrainPerEntity, steps.Train, steps.WithEnsemble, steps.WithModel)
 _GIVEN_BY: Mapping[str, tuple[type[Step], ...]] = {
-    EXAMPLES: (steps.ReadExamples, steps.ReadImages, steps.GivenExamples),
+    EXAMPLES: (
+        steps.ReadExamples,
+        steps.ReadImages,
+        steps.GivenExamples,
+        steps.FromFeatureView,
+    ),
+    FEATURES: (steps.ComputeFeatures,),
     IMAGES: (steps.ReadImages, steps.GivenExamples),
     "statistics": (steps.GenerateStatistics,),
     SCHEMA: (steps.InferSchema, steps.WithSchema),
@@ -65,7 +73,9 @@ _SPLITS: tuple[tuple[type[Step], str], ...] = (
     (steps.InfraValidate, "eval"),
 )
 _ADVICE = {
-    EXAMPLES: ".from_csv(path) (or .from_parquet, .from_tfrecord, .with_examples)",
+    EXAMPLES: ".from_csv(path) (or .from_parquet, .from_tfrecord, .with_examples, "
+    ".from_feature_view)",
+    FEATURES: '.compute_features("user_code.payments.fraud")',
     "statistics": ".generate_statistics()",
     SCHEMA: ".infer_schema() or .with_schema(path)",
     "preprocessed examples": '.preprocess("user_code.taxi.preprocessing_fn")',
@@ -167,10 +177,13 @@ def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
     Raises:
       BeamfleetError: names the split that is missing.
     """
-    read = recorded.get(steps.ReadExamples)
-    if not isinstance(read, steps.ReadExamples):
+    read, view = recorded.get(steps.ReadExamples), recorded.get(steps.FromFeatureView)
+    if isinstance(read, steps.ReadExamples):
+        made = read.config.splits.names
+    elif isinstance(view, steps.FromFeatureView):
+        made = tuple(view.config.splits)
+    else:
         return  # another component's splits are known only when it runs
-    made = read.config.splits.names
     for kind, split in _SPLITS:
         if kind in recorded and split not in made:
             raise BeamfleetError(

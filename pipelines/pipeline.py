@@ -28,9 +28,11 @@ from pipelines import checks, steps
 from pipelines.builder.captions import CaptionSteps
 from pipelines.builder.delivery import DeliverySteps
 from pipelines.builder.examples import ExamplesSteps
+from pipelines.builder.features import FeatureSteps
 from pipelines.builder.models import ModelSteps
 from pipelines.columns import check_columns
 from pipelines.conditions import check_conditions
+from pipelines.features import check_features
 from pipelines.sources import PathLike, from_csv, from_parquet, from_tfrecord
 from pipelines.training import check_training
 
@@ -43,7 +45,7 @@ LOCAL_BEAM = ("--runner=FnApiRunner",)
 """In process. Beam's `DirectRunner` would look for a Prism binary on the network first."""
 
 
-class Pipeline(ExamplesSteps, ModelSteps, CaptionSteps, DeliverySteps):
+class Pipeline(ExamplesSteps, FeatureSteps, ModelSteps, CaptionSteps, DeliverySteps):
     """Records the steps of a pipeline; each method returns the pipeline itself."""
 
     def __init__(self, name: str, root: PathLike | None = None) -> None:
@@ -83,6 +85,7 @@ class Pipeline(ExamplesSteps, ModelSteps, CaptionSteps, DeliverySteps):
         checks.check_comparisons(self.name, self._steps)
         checks.check_traffic(self.name, self._steps)
         checks.check_paths(self.name, self._steps)
+        check_features(self.name, self._steps)
         check_columns(self.name, self._steps)
         checks.check_metrics(self._steps)
         check_training(self.name, self._steps)

@@ -129,7 +129,7 @@ def _outside(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         return ""
     field = name.rpartition(".")[2]
-    if field.endswith("_fn") or field == "clean":
+    if field.endswith("_fn") or field in ("clean", "features"):
         return f" {source_fingerprint(value)}"
     if len(value) > _LONGEST_PATH or "\0" in value or not Path(value).is_file():
         return ""

@@ -18,6 +18,7 @@ from pipelines.spelling import meant
 PIPELINES = {
     "census": "one income model per education level, from census rows",
     "taxi": "will the passenger tip well? one TensorFlow model, with every step of TFX",
+    "payments": "is a card transaction a fraud? features of a stream, a model per category",
     "captions": "captions of images by BLIP, ranked by CLIP, evaluated, served and pushed as one",
 }
 """Our own pipelines: each is the module `pipelines.<name>`."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from components.entity_trainer.config import TrainConfig
 from components.example_gen.source import PAYLOADS, IngestConfig, Source
 from components.example_validator.expressions import Checks
+from components.feature_example_gen.config import FeatureExamplesConfig
 from components.pusher.traffic import TrafficPlan
 
 
@@ -39,6 +40,25 @@ class GivenExamples:
 
     component: Any
     """A TFX component whose output `examples` is an Examples channel."""
+
+
+@dataclass(frozen=True)
+class ComputeFeatures:
+    """`compute_features`."""
+
+    features: str
+    """Dotted path of a feature service or view."""
+    store: str
+    """Folder of the store."""
+    as_of: str = ""
+    """Events until then; empty: all."""
+
+
+@dataclass(frozen=True)
+class FromFeatureView:
+    """`from_feature_view`."""
+
+    config: FeatureExamplesConfig
 
 
 @dataclass(frozen=True)
@@ -259,6 +279,8 @@ Step = (
     ReadExamples
     | ReadImages
     | GivenExamples
+    | ComputeFeatures
+    | FromFeatureView
     | GenerateStatistics
     | InferSchema
     | WithSchema

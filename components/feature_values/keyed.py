@@ -51,7 +51,7 @@ def keyed_events(view: FeatureView, source: Source, rows: pl.DataFrame) -> Keyed
       BeamfleetError: a column is missing or of a type that cannot be meant, the event_transform
         raised, made rows, or made of a row what depends on others.
     """
-    left = _transformed(view, source, rows)
+    left = _transformed(view, source, _timed(view, source, rows))
     missing = [name for name in _asked_for(view, source) if name not in left.columns]
     if missing:
         raise BeamfleetError(
@@ -109,6 +109,14 @@ def as_time(values: pl.Series, what: str) -> pl.Series:
     text = day + "T" + minute.fill_null("00:00") + second.fill_null(":00")
     iso = text + zone.fill_null("+0000").replace("Z", "+0000").str.replace(":", "", literal=True)
     return iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
+
+
+def _timed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
+    """A stream has text where the history has timestamps: the event_transform sees the same."""
+    times = [name for name in (source.event_time, source.created) if name in rows.columns]
+    return rows.with_columns(
+        as_time(rows[name], f"{_where(view, source)}: {name}") for name in times if name
+    )
 
 
 def _transformed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from components.errors import BeamfleetError
 from components.features.aggregator import Aggregator, EventTransform
@@ -33,7 +34,7 @@ class UnifiedTransformer:
     one row only. The entity's keys, and the source's times and id, have to stay. For several
     sources: one function for each."""
     window: Window
-    aggregator: Aggregator[object] | tuple[Aggregator[object], ...]
+    aggregator: Aggregator[Any] | tuple[Aggregator[Any], ...]
     """One for each feature, in the order of the view's schema."""
 
     def __ror__(self, events: Sequence[Events]) -> "Transformed":
@@ -52,7 +53,7 @@ class UnifiedTransformer:
                 )
 
     @property
-    def aggregators(self) -> tuple[Aggregator[object], ...]:
+    def aggregators(self) -> tuple[Aggregator[Any], ...]:
         """One or several, as a tuple."""
         several = isinstance(self.aggregator, tuple)
         return self.aggregator if several else (self.aggregator,)  # type: ignore[return-value]

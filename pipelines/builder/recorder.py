@@ -52,7 +52,12 @@ class Recorder:
 
     def _record(self, step: Step) -> Self:
         kind = type(step)
-        sources = (steps.ReadExamples, steps.ReadImages, steps.GivenExamples)
+        sources = (
+            steps.ReadExamples,
+            steps.ReadImages,
+            steps.GivenExamples,
+            steps.FromFeatureView,
+        )
         if kind in self._steps:
             raise BeamfleetError(f"pipeline {self.name!r}: {method_name(kind)}() was called twice")
         if kind in sources and any(source in self._steps for source in sources):

@@ -12,7 +12,7 @@ from tfx.orchestration.pipeline import Pipeline as TfxPipeline
 from pipelines import steps
 from pipelines.conditions import in_force
 from pipelines.metadata import DATABASE
-from pipelines.nodes import captions, delivery, examples, models
+from pipelines.nodes import captions, delivery, examples, features, models
 from pipelines.nodes.graph import Graph, Steps
 from pipelines.steps import Step
 
@@ -50,6 +50,8 @@ _ADD: Mapping[type[Step], Callable[[Graph, Any], None]] = {
     steps.ReadExamples: examples.read_examples,
     steps.ReadImages: examples.read_images,
     steps.GivenExamples: examples.given_examples,
+    steps.ComputeFeatures: features.compute_features,
+    steps.FromFeatureView: features.from_feature_view,
     steps.GenerateStatistics: examples.generate_statistics,
     steps.InferSchema: examples.infer_schema,
     steps.ValidateExamples: examples.validate_examples,

@@ -1,0 +1,1 @@
+"""FeatureComputer: definitions and events become the store of features."""

@@ -1,0 +1,10 @@
+"""Makes definitions, data and the state of the store part of the cache key."""
+
+from components.feature_computer.state import state
+from components.state_driver import StateDriver
+
+
+class Driver(StateDriver):
+    """Sets `definition_fingerprint`, `data_fingerprint`, `store_id` and `lost`."""
+
+    state = staticmethod(state)

@@ -1,0 +1,27 @@
+"""What the features are made of, and whether they are still there."""
+
+from pathlib import Path
+
+from components.feature_computer.declared import (
+    data_fingerprint,
+    declared,
+    definition_fingerprint,
+    sources_of,
+)
+from components.feature_computer.record import lost, store_id
+from components.outside import Inputs, Parameters, State
+
+
+def state(parameters: Parameters, inputs: Inputs) -> State:
+    """The definitions, the files of the sources, which store it is and what is missing in it.
+
+    Raises:
+      BeamfleetError: a definition or a file cannot be found.
+    """
+    features, store = declared(parameters["features"]), Path(parameters["store"])
+    return {
+        "definition_fingerprint": definition_fingerprint(features),
+        "data_fingerprint": data_fingerprint(sources_of(features)),
+        "store_id": store_id(store),
+        "lost": ", ".join(lost(store)),
+    }

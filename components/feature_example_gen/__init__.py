@@ -1,0 +1,1 @@
+"""FeatureExampleGen: labels with the features of their time become Examples."""

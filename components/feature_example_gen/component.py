@@ -1,0 +1,67 @@
+"""FeatureExampleGen: labels with the features of their time become Examples."""
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.system_executions import Process
+
+from components.feature_computer.artifact import FeatureViews
+from components.feature_example_gen.config import FeatureExamplesConfig
+from components.feature_example_gen.driver import Driver
+from components.feature_example_gen.executor import Executor
+
+
+class FeatureExampleGenSpec(ComponentSpec):
+    """Input, output and parameters of FeatureExampleGen."""
+
+    PARAMETERS = {
+        "source": ExecutionParameter(type=str),
+        "store": ExecutionParameter(type=str),
+    }
+    INPUTS = {"views": ChannelParameter(type=FeatureViews)}
+    OUTPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
+    TYPE_ANNOTATION = Process
+
+
+class FeatureExampleGen(base_component.BaseComponent):
+    """Joins labels with the features of their time, and splits them by time.
+
+    Writes `Split-<name>/` as Parquet of list columns (as ExampleGen does), `rejects.parquet` if a
+    label could not be used, and `fitted.json`: what the service's transformations learnt from the
+    split `train`. Keys and times are not among the columns. The artifact's custom properties count
+    the rows, rows_in = rows_rejected + rows_repeated + rows_gap + the sum of rows_<split>, and say
+    what they are of: feature_service, feature_version, definition, feature_views, as_of.
+
+    It runs again only if the definition or a file of the labels or of a source has changed: its
+    driver puts fingerprints of them into the cache key.
+
+    Example:
+        config = FeatureExamplesConfig(
+            "user_code.payments.fraud",
+            splits={"train": "2024-05-02", "eval": "2024-05-15"},
+            as_of="2024-05-22",
+        )
+        example_gen = FeatureExampleGen(config, "runs/payments/features", computer.outputs["views"])
+    """
+
+    SPEC_CLASS = FeatureExampleGenSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    DRIVER_CLASS = Driver
+
+    def __init__(
+        self, config: FeatureExamplesConfig, store: str, views: channel.BaseChannel
+    ) -> None:
+        """Makes the node.
+
+        Args:
+          config: Which labels, features and splits.
+          store: Folder of the store of features.
+          views: FeatureViews that have been computed in it.
+        """
+        spec = FeatureExampleGenSpec(
+            source=config.to_json(),
+            store=store,
+            views=views,
+            examples=channel.Channel(type=standard_artifacts.Examples),
+        )
+        super().__init__(spec=spec)

@@ -1,0 +1,32 @@
+"""Is a card transaction a fraud? Features of a stream, a model for every merchant category."""
+
+from pathlib import Path
+
+from pipelines.pipeline import Pipeline
+from user_code.payments import HPARAMS, THRESHOLDS
+
+FRAUD = "user_code.payments.fraud"
+SPLITS = {"train": "2024-05-02", "eval": "2024-05-15"}
+
+
+def pipeline(root: Path | None = None) -> Pipeline:
+    """Wires the payments pipeline."""
+    return (
+        Pipeline("payments", root=root)
+        .compute_features(FRAUD)
+        .from_feature_view(FRAUD, splits=SPLITS, gap="1d", as_of="2024-05-22")
+        .generate_statistics()
+        .infer_schema()
+        .validate_examples(on_anomaly="stop")
+        .train_per_entity(
+            "user_code.payments.train_fn",
+            entity="category",
+            label="is_fraud",
+            hparams=HPARAMS,
+            missing="keep",
+        )
+        .evaluate(["auc", "f1"], THRESHOLDS, slices=["category"])
+        .infra_validate(max_startup_s=5, max_p99_ms=200)
+        .push_to()
+        .cache()
+    )
