@@ -1,16 +1,14 @@
 """Labels that arrive later, joined to the predictions that were made without them."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 
 from components.errors import BeamfleetError
 from components.feature_values.keyed import as_time
 from components.features.service import FeatureService
-from components.features.source import JsonLines, Parquet, Source
+from components.features.source import Source
 from components.served_log.columns import KEY, REQUEST
 
 LABEL, JUDGED_AT = "label", "judged_at"
@@ -113,30 +111,9 @@ def read_labels(service: FeatureService) -> pl.DataFrame:
     Raises:
       BeamfleetError: it has none, or no file can be read.
     """
-    source = _source(service)
-    paths = [str(path) for path in _files(source)]
-    read = pl.read_parquet if isinstance(source.batch, Parquet) else pl.read_ndjson
-    try:
-        return pl.concat([read(path) for path in paths], how="diagonal_relaxed")
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).split("\n")[0]
-        raise BeamfleetError(f"source {source.name!r} cannot be read: {reason}") from None
+    from components.feature_store.source_files import rows_of
 
-
-def _files(source: Source) -> Iterator[Path]:
-    place = Path(source.batch.path)
-    suffix = "*.jsonl" if isinstance(source.batch, JsonLines) else "*.parquet"
-    if place.is_dir():
-        found = sorted(place.rglob(suffix))
-    elif place.exists():
-        found = [place]
-    else:
-        found = sorted(Path(place.anchor or ".").glob(str(place.relative_to(place.anchor))))
-    if not found:
-        raise BeamfleetError(
-            f"source {source.name!r}: no files at {source.batch.path}; correct the path"
-        )
-    yield from found
+    return pl.concat([rows for _, rows in rows_of(_source(service))], how="diagonal_relaxed")
 
 
 def _source(service: FeatureService) -> Source:

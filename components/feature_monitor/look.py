@@ -9,18 +9,11 @@ from typing import Any
 import polars as pl
 
 from components.errors import BeamfleetError
+from components.feature_monitor.config import WatchConfig
 from components.feature_monitor.decisions import read_decisions
 from components.feature_monitor.labels import Labelled, match_labels
-from components.feature_monitor.watch import (
-    BAD,
-    WORSE,
-    EntityVerdict,
-    Pushed,
-    WatchConfig,
-    over_time,
-    pushed_version,
-    verdicts,
-)
+from components.feature_monitor.pushed import Pushed, pushed_version
+from components.feature_monitor.watch import BAD, WORSE, EntityVerdict, over_time, verdicts
 from components.features.service import FeatureService
 from components.pusher.directory import user
 from components.pusher.entity_rollback import rollback_entities, rolled_back

@@ -1,68 +1,22 @@
 """Looks at every entity's model after the push: is it still right, and are the inputs the same?"""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from components.errors import BeamfleetError
 from components.feature_monitor.accuracy import METRICS, Judged, Rules, judge
-from components.feature_monitor.drift import Drift, measured
+from components.feature_monitor.config import WatchConfig
+from components.feature_monitor.drift import Drift
+from components.feature_monitor.entity_drift import drifts
 from components.feature_monitor.labels import JUDGED_AT, Labelled
+from components.feature_monitor.pushed import Pushed
 from components.features.service import FeatureService
-from components.served_log.columns import FEATURE, REQUEST
 
 WORSE, DRIFTED, FINE, FEW, UNJUDGED = "worse", "drifted", "fine", "too few rows", "not judged"
 BAD = (WORSE, DRIFTED)
-
-
-@dataclass(frozen=True)
-class WatchConfig:
-    """What is looked for."""
-
-    min_rows: int = 100
-    """Labelled rows of an entity (for drift: rows) below which nothing is said about it."""
-    confidence: float = 0.99
-    """That a look at all entities of a service raises no false alarm about accuracy, and the same
-    about drift; each of the intervals is wider, by Bonferroni."""
-    max_drop: float = 0.02
-    """Loss of accuracy or AUC against the evaluation that is allowed."""
-    minimum: Mapping[str, float] = field(default_factory=dict)
-    """Metric -> least value."""
-    max_drift: float = 0.1
-    """Largest distance from the training split that is allowed, 0 to 1."""
-
-    def __post_init__(self) -> None:
-        if self.min_rows < 1:
-            raise BeamfleetError(f"min_rows is {self.min_rows}, expected 1 or more")
-        if not 0.5 <= self.confidence < 1:
-            raise BeamfleetError(f"confidence is {self.confidence}, expected 0.5 to below 1")
-        if not (0 <= self.max_drop <= 1 and 0 <= self.max_drift <= 1):
-            raise BeamfleetError(
-                f"max_drop is {self.max_drop} and max_drift {self.max_drift}, expected 0 to 1"
-            )
-        if unknown := sorted(set(self.minimum) - set(METRICS)):
-            raise BeamfleetError(f"no metric {', '.join(unknown)}; choose from accuracy, auc")
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """What the watch knows of the pushed version."""
-
-    version: int
-    since: datetime
-    """When it was pushed."""
-    task: str
-    entity_columns: tuple[str, ...]
-    positive: str
-    """Class that scores belong to; "" if there are not two."""
-    evaluated: Mapping[str, Mapping[str, Any]]
-    """Entity -> metrics of its evaluation, with `rows`; "" is the fallback."""
-    own: frozenset[str]
-    """Entities with a model of their own."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +68,7 @@ def verdicts(
       labels_until: When accuracy was judged before.
     """
     entities = sorted(served["entity"].drop_nulls().unique().to_list())
-    drifts = _drifts(served, reference, service, config, entities, seen_until)
+    found_drifts = drifts(served, reference, service, config, entities, seen_until)
     rows = dict.fromkeys(entities, 0) | dict(
         served.drop_nulls("entity")["entity"].value_counts().iter_rows()
     )
@@ -123,7 +77,7 @@ def verdicts(
             one,
             rows[one],
             labelled,
-            drifts.get(one, ()),
+            found_drifts.get(one, ()),
             pushed,
             config,
             labels_until,
@@ -213,70 +167,6 @@ def _judged(
             yield one
 
 
-def _drifts(
-    served: pl.DataFrame,
-    reference: pl.DataFrame | None,
-    service: FeatureService,
-    config: WatchConfig,
-    entities: Sequence[str],
-    until: datetime | None,
-) -> dict[str, tuple[Drift, ...]]:
-    """Entity -> its columns, largest distance first; entities with too few rows are left out."""
-    if reference is None:
-        return {}
-    names = {f"{FEATURE}{name}": name for name in service.features}
-    names |= {f"{REQUEST}{name}": name for name in service.request}
-    names |= {"prediction": "prediction", "score": "score"}
-    columns = {
-        live: plain
-        for live, plain in names.items()
-        if plain in reference.columns and live in served.columns
-    }
-    measures = {
-        entity: found
-        for entity in entities
-        if (found := _of_entity(entity, served, reference, columns, config.min_rows, until))
-    }
-    tests = sum(map(len, measures.values()))
-    alpha = (1 - config.confidence) / max(tests, 1)
-    return {
-        entity: tuple(sorted((_flagged(one, config, alpha) for one in found), key=_size))
-        for entity, found in measures.items()
-    }
-
-
-def _of_entity(
-    entity: str,
-    served: pl.DataFrame,
-    reference: pl.DataFrame,
-    columns: Mapping[str, str],
-    least: int,
-    until: datetime | None,
-) -> list[Drift]:
-    mine = served.filter(pl.col("entity") == entity).sort("time")
-    new = mine if until is None else mine.filter(pl.col("time") >= until)
-    if not new.height:
-        return []
-    rows = new if new.height >= least else mine.tail(least)
-    before = reference.filter(pl.col("entity") == entity)
-    if rows.height < least or before.height < least:
-        return []
-    found = []
-    for live, plain in columns.items():
-        if before[plain].null_count() < before.height or rows[live].null_count() < rows.height:
-            found.append(measured(plain, before[plain], rows[live]))
-    return found
-
-
-def _flagged(one: Drift, config: WatchConfig, alpha: float) -> Drift:
-    drifted = one.distance > config.max_drift and one.p_value < alpha
-    return Drift(**{**asdict(one), "drifted": drifted})
-
-
-def _size(one: Drift) -> tuple[bool, float]:
-    return not one.drifted, -one.distance
-
-
 def over_time(
     served: pl.DataFrame, labelled: Labelled | None, every: timedelta, positive: str
 ) -> list[dict[str, Any]]:
@@ -301,34 +191,3 @@ def over_time(
                     line[metric] = asdict(one)
         found.append(line)
     return found
-
-
-def pushed_version(directory: str) -> Pushed:
-    """The current version of a pushed directory of entity models.
-
-    Raises:
-      BeamfleetError: nothing was pushed, or something else than entity models.
-    """
-    from components.entity_models.store import EntityModels
-    from components.pusher.stores import open_store
-    from components.pusher.versions import PushedVersions
-
-    current = PushedVersions(directory).current()
-    if current is None:
-        raise BeamfleetError(f"nothing was pushed to {directory} yet")
-    if (kind := open_store(current.path).kind) != "entity models":
-        raise BeamfleetError(f"{current.path} is {kind}: only entity models are watched by entity")
-    models = EntityModels(current.path)
-    rows = models.index().to_pylist()
-    classes = models.spec.classes
-    return Pushed(
-        version=current.number,
-        since=datetime.fromisoformat(str(current.details["created"])),
-        task=models.spec.task,
-        entity_columns=models.spec.entity_columns,
-        positive=str(classes[-1]) if len(classes) == 2 else "",
-        evaluated={row["entity"]: json.loads(row["metrics"] or "{}") for row in rows},
-        own=frozenset(
-            row["entity"] for row in rows if row["entity"] and row["status"] == "trained"
-        ),
-    )

@@ -118,7 +118,7 @@ def test_what_is_missing_is_named(tmp_path: Any) -> None:
     bare = FeatureService("bare", features=[card_spend])
     with pytest.raises(BeamfleetError, match="'bare' has no labels"):
         match_labels(served(1), pl.DataFrame(), bare, now=NOW, wait=DAY)
-    with pytest.raises(BeamfleetError, match="no files at"):
+    with pytest.raises(BeamfleetError, match="source 'frauds'"):
         read_labels(FRAUD)
 
 

@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.feature_monitor.skew import (
-    KINDS,
-    FeatureSkew,
-    SkewReport,
-    ViewLogs,
-    same,
-    service_skew,
-)
+from components.feature_monitor.skew import SkewReport, ViewLogs, service_skew
+from components.feature_monitor.values import KINDS, FeatureSkew, same
 from components.feature_values.changes import changes
 from components.feature_values.keyed import keyed_events
 from components.features import FeatureService, Selection, on_demand
@@ -242,4 +236,3 @@ def test_what_counts_as_the_same() -> None:
     one = pl.Series([1.0, 1.0, nan, nan, None, None, inf, inf, 0.0])
     other = pl.Series([1.0 + 1e-12, 1.001, nan, 1.0, None, 1.0, inf, 1.0, 0.0])
     assert same(one, other, 1e-9).to_list() == [1, 0, 1, 0, 1, 0, 1, 0, 1]
-    

@@ -10,9 +10,9 @@ import pytest
 
 from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
+from components.feature_monitor.config import WatchConfig
 from components.feature_monitor.decisions import decisions_file, read_decisions, record
 from components.feature_monitor.look import Look, Watched, act, look
-from components.feature_monitor.watch import WatchConfig
 from components.pusher.entity_rollback import rollback_entities
 from components.pusher.versions import PushedVersions
 from tests.components.feature_monitor.payments import (
@@ -251,7 +251,13 @@ def test_a_decision_that_was_cut_off_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"min_rows": 0}, {"confidence": 1.0}, {"max_drop": -1}, {"max_drift": 2}, {"minimum": {"f1": 1}}],
+    [
+        {"min_rows": 0},
+        {"confidence": 1.0},
+        {"max_drop": -1},
+        {"max_drift": 2},
+        {"minimum": {"f1": 1}},
+    ],
 )
 def test_a_config_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BeamfleetError):
