@@ -120,7 +120,7 @@ def look(watched: Watched, config: WatchConfig, now: datetime | None = None) -> 
     )
 
 
-def act(watched: Watched, found: Look, *, rollback: bool, alert: str = "") -> list[dict[str, Any]]:
+def act(watched: Watched, found: Look, *, rollback: bool) -> list[dict[str, Any]]:
     """Rolls back what is worse, if asked, and says of every entity what was decided and why.
 
     Only what is less right is rolled back: that inputs drifted does not say that the model before
@@ -131,7 +131,6 @@ def act(watched: Watched, found: Look, *, rollback: bool, alert: str = "") -> li
       watched: What was looked at.
       found: The look.
       rollback: Whether to.
-      alert: What became of the alert, if there was one.
 
     Returns:
       Lines for `decisions.record`: one of the look, then one an entity.
@@ -145,8 +144,7 @@ def act(watched: Watched, found: Look, *, rollback: bool, alert: str = "") -> li
             action = "alarm"
             if rollback and one.verdict == WORSE:
                 version, action = _roll_back(watched, found.pushed, one, version)
-        told = {"alert": alert} if one.verdict in BAD and alert else {}
-        lines.append({**head, "kind": "entity", **one.to_dict(), "action": action, **told})
+        lines.append({**head, "kind": "entity", **one.to_dict(), "action": action})
     return lines
 
 

@@ -55,6 +55,8 @@ class SkewReport:
     features: tuple[FeatureSkew, ...]
     max_share: float
     """Of skewed rows of a feature; more is an alarm."""
+    not_logged: int = 0
+    """Rows that were dropped by the log, counted when they were: nobody can compare them."""
 
     @property
     def alarms(self) -> tuple[FeatureSkew, ...]:
@@ -67,6 +69,7 @@ class SkewReport:
         return {
             "service": self.service, "start": self.start, "end": self.end, "rows": self.rows,
             "not_compared": dict(self.not_compared), "max_share": self.max_share,
+            "not_logged": self.not_logged,
             "features": [one.to_dict() for one in self.features],
             "alarms": [f"{one.view}.{one.feature}" for one in self.alarms],
         }  # fmt: skip
@@ -171,6 +174,7 @@ def service_skew(
     end: datetime,
     as_of: datetime | None = None,
     max_share: float = 0.0,
+    not_logged: int = 0,
 ) -> SkewReport:
     """Compares all features of a service.
 
@@ -181,7 +185,7 @@ def service_skew(
       start: For the report, as end: when the rows were served.
       end: Exclusive.
       as_of: How far the backfills reach; rows of later are not compared.
-      max_share: See SkewReport.
+      max_share: See SkewReport, as not_logged.
 
     Raises:
       BeamfleetError: a key of the log has another type than one of the served rows.
@@ -200,7 +204,9 @@ def service_skew(
         one for selection in service.needed for one in view_skew(mine, selection, logs(selection))
     ]
     found += _on_demand_skew(mine, service)
-    return SkewReport(service.name, start, end, served.height, why, tuple(found), max_share)
+    return SkewReport(
+        service.name, start, end, served.height, why, tuple(found), max_share, not_logged
+    )
 
 
 def _on_demand_skew(served: pl.DataFrame, service: FeatureService) -> list[FeatureSkew]:

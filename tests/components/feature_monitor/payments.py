@@ -81,6 +81,7 @@ def serve(
     right = dice.random(rows) < [(accuracy or {}).get(c, ACCURACY) for c in category]
     prediction = np.where(right, label, 1 - label)
     score = np.clip(dice.normal(0.25 + 0.5 * prediction, 0.12), 0, 1)
+    factor = [(scale or {}).get(c, 1.0) for c in category]
     ids = [f"{seed}-{version}-{n}" for n in range(rows)]
     log = pl.DataFrame(
         {

@@ -43,8 +43,8 @@ def models(root: Path) -> dict[str, Any]:
     return {name: store.model(name)[0].value for name in CATEGORIES}  # type: ignore[attr-defined]
 
 
-def done(watch: Watched, found: Look, **other: Any) -> dict[str, str]:
-    lines = act(watch, found, rollback=True, **other)
+def done(watch: Watched, found: Look) -> dict[str, str]:
+    lines = act(watch, found, rollback=True)
     record(watch.root, FRAUD.name, lines)
     return {line["entity"]: line["action"] for line in lines if line["kind"] == "entity"}
 
@@ -75,13 +75,13 @@ def test_only_the_entity_that_got_worse_is_rolled_back(tmp_path: Path, seed: int
     assert said(found) == {**dict.fromkeys(CATEGORIES, "fine"), "fuel": "worse"}
     assert found.verdicts[0].entity == "fuel"
     assert "0.9 of 2000 when evaluated: more than 0.02 lower" in found.verdicts[0].why
-    actions = done(watch, found, alert="sent")
+    actions = done(watch, found)
     assert actions.pop("fuel") == "rolled back to its model of version 1, in version 3"
     assert set(actions.values()) == {"none"}
     assert models(tmp_path) == {**dict.fromkeys(CATEGORIES, 2.0), "fuel": 1.0}
     [line] = [d for d in read_decisions(tmp_path, "fraud") if d.get("entity") == "fuel"]
     assert line["why"] == found.verdicts[0].why
-    assert (line["model_version"], line["alert"], line["verdict"]) == (2, "sent", "worse")
+    assert (line["model_version"], line["verdict"]) == (2, "worse")
     assert line["metrics"][0]["live"]["rows"] > 900
     history = Path(tmp_path, "pushed", "history.jsonl").read_text()
     assert "watch: accuracy" in history
