@@ -68,16 +68,15 @@ def ranges(window: Window, elements: Elements, enter: Ints, leave: Ints | None) 
     axis = Axis(window, elements, enter)
     enters = axis.of(elements.code, enter)
     if leave is None:
-        right = np.flatnonzero(_ends(enters)) + 1
-        left = np.searchsorted(elements.code, elements.code[right - 1])
-        return axis.points(
-            elements.code, elements.created, enters[right - 1], Ranges(left, right), right
-        )
+        counted = np.flatnonzero(_ends(enters)) + 1
+        begin = np.searchsorted(elements.code, elements.code[counted - 1])
+        at, sweep = enters[counted - 1], Ranges(begin, counted)
+        return axis.points(elements.code, elements.created, at, sweep, counted)
     both = np.concatenate([enters, axis.of(elements.code, leave)])
     order = np.argsort(both, kind="stable")  # merges two sorted runs
-    both, leaves = both[order], order >= len(enters)
+    both = both[order]
     ends = np.flatnonzero(_ends(both))
-    left = np.cumsum(leaves)[ends]
+    left: Ints = np.cumsum(order >= len(enters), dtype=np.int64)[ends]
     right = ends + 1 - left
     return axis.points(elements.code, elements.created, both[ends], Ranges(left, right), right)
 

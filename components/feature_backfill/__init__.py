@@ -1,0 +1,1 @@
+"""Computes the whole history of feature views."""

@@ -1,0 +1,199 @@
+"""Computes a view's whole history, embedded: files in, change log out, restartable."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from components.feature_backfill.generation import (
+    finish,
+    folder_of,
+    is_whole,
+    locked,
+    manifest_of,
+    publish,
+)
+from components.feature_backfill.keyed_piece import PieceCounts, write_piece
+from components.feature_backfill.logs import known_log, read_events, read_log, scan_events, scan_log
+from components.feature_backfill.shard_log import SHARD_ROWS, ShardCounts, ShardLog
+from components.feature_backfill.source_files import Piece, data_fingerprint, pieces_of
+from components.features.definition import fingerprint
+from components.features.view import FeatureView
+from components.files import write_json
+from components.progress import forget, tell
+
+__all__ = ["BackfillReport", "backfill", "known_log", "read_events", "read_log"]
+_FORMAT = 1
+_MOST_SHARDS = 4096
+Check = Callable[[FeatureView, pl.LazyFrame, pl.LazyFrame, datetime | None], None]
+"""`check(view, log, events, as_of)` raises if nobody may read this."""
+Progress = Callable[[int, int, str], None]
+"""`progress(done, of, noun)`."""
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class BackfillReport:
+    """rows_in = rejected + filtered + later + duplicates + events."""
+
+    rows_in: int
+    rejected: int
+    """Named in `rejects.parquet` with file, row and reason."""
+    filtered: int
+    """Left out by the event_transform."""
+    later: int
+    """Happened, or came to be known, after `as_of`."""
+    duplicates: int
+    events: int
+    rows_out: int
+    """Of the change log."""
+    folder: str
+    """Of the generation."""
+
+
+def backfill(
+    view: FeatureView,
+    root: Path,
+    *,
+    as_of: datetime | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    check: Check | None = None,
+) -> BackfillReport:
+    """Computes a view's change log from the whole history of its sources.
+
+    What is whole on disk, of the same data and definition, is not computed again, also after the
+    process was killed. Readers see the new history once all of it is there.
+
+    Args:
+      view: The view.
+      root: Folder of the store.
+      as_of: Only of the events that had happened and been created by then; None: of all.
+      workers: Threads; None: one for each core.
+      progress: See Progress; None: the logger is told.
+      check: See Check.
+
+    Raises:
+      BeamfleetError: a source cannot be read, the view's functions fail, another backfill of this
+        view is running, or the check says so.
+    """
+    at = as_of.replace(tzinfo=as_of.tzinfo or UTC) if as_of is not None else None
+    with locked(view, root):
+        what = _what(view, at)
+        name = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:20]
+        generation = folder_of(view, root) / name
+        if not is_whole(generation):
+            run = _Run(view, generation, at, workers or _cores(), progress or _told(view))
+            finish(generation, what | run.made())
+        if check is not None:
+            check(view, scan_log(generation), scan_events(generation), at)
+        publish(generation)
+    return BackfillReport(**manifest_of(generation)["counts"], folder=str(generation))
+
+
+def _what(view: FeatureView, as_of: datetime | None) -> dict[str, Any]:
+    """Of what a history is made: of the same, nothing is computed again."""
+    return {
+        "format": _FORMAT,
+        "definition": fingerprint(view),
+        "data": data_fingerprint(view.sources),
+        "as_of": as_of.isoformat() if as_of is not None else None,
+    }
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _told(view: FeatureView) -> Progress:
+    def told(done: int, of: int, noun: str) -> None:
+        work = f"backfill of {view.name}: {noun}"
+        if done == 1:
+            forget(work)
+        tell(work, of, noun)
+
+    return told
+
+
+class _Run:
+    """Makes a generation."""
+
+    def __init__(
+        self,
+        view: FeatureView,
+        generation: Path,
+        as_of: datetime | None,
+        workers: int,
+        progress: Progress,
+    ) -> None:
+        self._view, self._generation, self._as_of = view, generation, as_of
+        self._workers, self._progress = workers, progress
+        self._events, self._log = generation / "events", generation / "log"
+        self._events.mkdir(parents=True, exist_ok=True)
+        self._log.mkdir(exist_ok=True)
+
+    def made(self) -> dict[str, Any]:
+        """Writes what is missing, and counts everything."""
+        pieces = pieces_of(self._view.sources)
+        shards = min(max(-(-sum(one.rows for one in pieces) // SHARD_ROWS), 1), _MOST_SHARDS)
+        named = [(f"piece-{place:05}", piece) for place, piece in enumerate(pieces)]
+        read = self._all("pieces", lambda one: self._piece(*one, shards), named)
+        self._collect_rejects([name for name, _ in named])
+        rows = [sum(counts.shards[shard] for counts in read) for shard in range(shards)]
+        swept = self._all("shards", lambda one: self._shard(*one, shards), list(enumerate(rows)))
+        fields = ("rows_in", "rejected", "filtered", "later")
+        counts = {field: sum(getattr(one, field) for one in read) for field in fields}
+        for field in ("duplicates", "events", "rows_out"):
+            counts[field] = sum(getattr(one, field) for one in swept)
+        return {"shards": shards, "counts": counts}
+
+    def _all(self, noun: str, work: Callable[[T], R], of: list[T]) -> list[R]:
+        done = []
+        with ThreadPoolExecutor(self._workers) as pool:
+            for one in _in_order(pool, work, of):
+                done.append(one)
+                self._progress(len(done), len(of), noun)
+        return done
+
+    def _piece(self, name: str, piece: Piece, shards: int) -> PieceCounts:
+        return write_piece(self._view, piece, name, self._as_of, shards, self._events)
+
+    def _collect_rejects(self, names: list[str]) -> None:
+        """One file of all, for people."""
+        parts = [pl.read_parquet(self._events / f"{name}.rejects") for name in names]
+        staged = self._generation / "rejects.tmp"
+        pl.concat(parts).write_parquet(staged)
+        staged.replace(self._generation / "rejects.parquet")
+
+    def _shard(self, shard: int, rows: int, shards: int) -> ShardCounts:
+        """Its folder is there if all of it is."""
+        whole, staged = self._log / f"shard-{shard:05}", self._log / f"shard-{shard:05}.tmp"
+        if whole.exists():
+            return ShardCounts(**json.loads((whole / "counts.json").read_text()))
+        if staged.exists():
+            shutil.rmtree(staged)
+        staged.mkdir()
+        counts = ShardLog(self._view, staged).write(self._events, shard, shards, rows)
+        write_json(str(staged / "counts.json"), asdict(counts))
+        staged.replace(whole)
+        return counts
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[T], R], of: Iterable[T]) -> Iterable[R]:
+    """Like `pool.map`; after an error nothing more is begun."""
+    futures = [pool.submit(work, one) for one in of]
+    try:
+        for future in futures:
+            yield future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
