@@ -41,14 +41,21 @@ def differences(old: Any, new: Any, where: str = "") -> list[Difference]:
 def _differing(old: Any, new: Any, where: str) -> Iterator[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
         yield from _of_objects(old, new, where)
-    elif _is_schema(old) and _is_schema(new) and [*map(_first, old)] == [*map(_first, new)]:
-        for (name, one), (_, other) in zip(old, new, strict=True):
-            yield from _differing(one, other, f"{where}.{name}")
+    elif _is_schema(old) and _is_schema(new):
+        yield from _of_schemas(old, new, where)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for place, (one, other) in enumerate(zip(old, new, strict=True)):
             yield from _differing(one, other, f"{where}[{place}]")
     elif old != new:
         yield Difference(where, _text(old), _text(new))
+
+
+def _of_schemas(old: list[Any], new: list[Any], where: str) -> Iterator[Difference]:
+    if [*map(_first, old)] != [*map(_first, new)]:  # others, or in another order
+        yield Difference(where, _text(old), _text(new))
+        return
+    for (name, one), (_, other) in zip(old, new, strict=True):
+        yield from _differing(one, other, f"{where}.{name}")
 
 
 def _of_objects(old: dict[str, Any], new: dict[str, Any], where: str) -> Iterator[Difference]:
@@ -77,8 +84,12 @@ def _one_sided(where: str, old: Any, new: Any) -> Difference:
 
 
 def _is_schema(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in value
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in value
+        )
     )
 
 

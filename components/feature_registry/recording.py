@@ -54,15 +54,20 @@ def _renewed(
     if there.fingerprint != wanted.fingerprint:
         raise BeamfleetError(_refusal(there, wanted))
     wanted = replace(wanted, applied=there.applied, changed=now)
-    new, old = to_row(wanted), to_row(there)
-    if new[3:7] == old[3:7]:  # owner, description, schema, facts
+    if _besides(wanted) == _besides(there):
         return there, "unchanged"
+    new = to_row(wanted)
     connection.execute(
         "UPDATE declared SET owner = ?, description = ?, schema = ?, facts = ?, changed = ? "
         "WHERE kind = ? AND name = ? AND version = ?",
         (*new[3:7], now, *new[:3]),
     )
     return wanted, "updated"
+
+
+def _besides(one: Record) -> tuple[object, ...]:
+    """What may change within a version."""
+    return one.owner, one.description, one.schema, one.facts
 
 
 def _refusal(there: Record, wanted: Record) -> str:

@@ -1,6 +1,6 @@
 """What the registry keeps of a declaration."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -108,13 +108,30 @@ def _read_by(thing: Declared) -> Iterator[Declared]:
                 yield thing.labels
 
 
-def record_of(thing: Declared) -> Record:
+def records_of(things: Iterable[Declared]) -> list[Record]:
+    """What is to be recorded of declarations, and of all that they read, which comes first.
+
+    Raises:
+      BeamfleetError: one cannot be fingerprinted, or is no declaration.
+    """
+    ordered = with_all_it_reads(things)  # keeps them alive: an id is one only so long
+    records, known = [], dict[int, str]()
+    for thing in ordered:
+        records.append(record_of(thing, known))
+        known[id(thing)] = records[-1].fingerprint
+    return records
+
+
+def record_of(thing: Declared, known: Mapping[int, str]) -> Record:
     """What is to be recorded of a declaration.
+
+    Args:
+      known: See `definition`.
 
     Raises:
       BeamfleetError: it cannot be fingerprinted, or is no declaration.
     """
-    defined = definition(thing)
+    defined = definition(thing, known)
     common: dict[str, Any] = {
         "name": thing.name,
         "version": getattr(thing, "version", 0),
@@ -134,7 +151,7 @@ def record_of(thing: Declared) -> Record:
         case FeatureGroup():
             return _group_record(thing, common)
         case OnDemandView():
-            facts = {"request": _schema(thing.request)}
+            facts = {"request": _pairs(thing.request)}
             uses = tuple(_use(one) for one in thing.inputs)
             schema = _schema(thing.schema)
             return Record("on_demand", schema=schema, facts=facts, uses=uses, **common)
@@ -193,7 +210,7 @@ def _service_record(service: FeatureService, common: dict[str, Any]) -> Record:
     facts = {
         "label": service.label,
         "labels": service.labels.name if service.labels else None,
-        "request": _schema(service.request),
+        "request": _pairs(service.request),
         "transformations": {
             name: type(one).__name__ for name, one in service.transformations.items()
         },
@@ -222,6 +239,10 @@ def _use(one: Selection) -> Use:
 def _schema(schema: Any) -> tuple[tuple[str, str], ...]:
     types: dict[str, FeatureType] = schema
     return tuple((name, kind.__name__) for name, kind in types.items())
+
+
+def _pairs(schema: Any) -> list[list[str]]:
+    return [list(pair) for pair in _schema(schema)]  # as JSON gives them back
 
 
 def _said(expectation: Any) -> str:

@@ -13,8 +13,7 @@ from components.feature_registry.records import (
     KINDS,
     Record,
     Training,
-    record_of,
-    with_all_it_reads,
+    records_of,
 )
 from components.feature_registry.rows import from_row, with_uses
 from components.feature_registry.search import Found, found
@@ -50,7 +49,7 @@ class Registry:
           BeamfleetError: a definition differs from what is recorded of this version, or a version
             is lower than the newest and was never recorded. Nothing is recorded then.
         """
-        records = [record_of(thing) for thing in with_all_it_reads(things)]
+        records = records_of(things)
         now = _now()
         with writing(self.path) as connection:
             return [Applied(*record(connection, one, now)) for one in records]

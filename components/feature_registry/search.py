@@ -49,8 +49,9 @@ def _fields(record: Record) -> Iterator[tuple[str, str, float]]:
     """What it was found in, its text, and how much that counts."""
     yield "name", record.name, 10
     kind = "key" if record.kind == "entity" else "feature"
+    own = 4 if record.kind == "service" else 6  # it only reads them
     for name, _ in record.schema:
-        yield f"{kind} {name}", name, 6
+        yield f"{kind} {name}", name, own
     facts = record.facts
     for name in (*facts.get("sources", ()), *filter(None, [facts.get("labels")])):
         yield f"source {name}", name, 4

@@ -140,7 +140,7 @@ class _Reader:
         ]
         if any(defaults):
             described["defaults"] = self.value(defaults, f"a default of {name}")
-        reads = sorted(what_reads(function, written.tree, self._is_users), key=lambda pair: pair[0])
+        reads = sorted(what_reads(function, written, self._is_users), key=lambda pair: pair[0])
         if reads:
             described["reads"] = {
                 label: self.value(value, f"{label}, which {name} reads,") for label, value in reads

@@ -23,10 +23,13 @@ from components.features.window import Rolling, Session, Tumbling, Window
 Declared = Entity | Source | FeatureView | FeatureGroup | OnDemandView | FeatureService
 
 
-def definition(thing: Declared) -> dict[str, Any]:
+def definition(thing: Declared, known: Mapping[int, str] | None = None) -> dict[str, Any]:
     """What the declaration means, as JSON values.
 
     Of functions, the text under `#written` is for people and does not count; their syntax trees do.
+
+    Args:
+      known: Fingerprints of declarations that it reads, by `id`: they need not be made again.
 
     Raises:
       BeamfleetError: it is none, or the code or a value that it reads cannot be told.
@@ -42,9 +45,9 @@ def definition(thing: Declared) -> dict[str, Any]:
         case FeatureGroup():
             return _group(thing)
         case OnDemandView():
-            return _on_demand(thing)
+            return _on_demand(thing, known or {})
         case FeatureService():
-            return _service(thing)
+            return _service(thing, known or {})
     raise BeamfleetError(
         f"{thing!r} is a {type(thing).__name__}, expected an Entity, Source, feature view, "
         "feature group, on-demand view or feature service"
@@ -99,7 +102,7 @@ def _group(group: FeatureGroup) -> dict[str, Any]:
 
 
 def _window(window: Window) -> dict[str, Any]:
-    defined: dict[str, Any] = {"window": type(window).__name__, "lateness_us": window.lateness_us}
+    defined: dict[str, Any] = {"kind": type(window).__name__, "lateness_us": window.lateness_us}
     match window:
         case Rolling() | Tumbling():
             return defined | {"size_us": window.size_us}
@@ -108,23 +111,27 @@ def _window(window: Window) -> dict[str, Any]:
     return defined
 
 
-def _on_demand(view: OnDemandView) -> dict[str, Any]:
+def _on_demand(view: OnDemandView, known: Mapping[int, str]) -> dict[str, Any]:
     return {
         "on_demand_view": view.name,
-        "inputs": [_selection(one) for one in view.inputs],
+        "inputs": [_selection(one, known) for one in view.inputs],
         "request": _types(view.request),
         "schema": _types(view.schema),
         "function": described_value(view.function, f"on-demand view {view.name!r}"),
     }
 
 
-def _service(service: FeatureService) -> dict[str, Any]:
+def _service(service: FeatureService, known: Mapping[int, str]) -> dict[str, Any]:
     where = f"feature service {service.name!r}"
     return {
         "service": service.name,
-        "views": [_selection(one) for one in service.views],
+        "views": [_selection(one, known) for one in service.views],
         "on_demand": [
-            {"view": one.name, "version": one.version, "fingerprint": fingerprint(one)}
+            {
+                "view": one.name,
+                "version": one.version,
+                "fingerprint": known.get(id(one)) or fingerprint(one),
+            }
             for one in service.on_demand
         ],
         "labels": definition(service.labels) if service.labels else None,
@@ -138,11 +145,11 @@ def _service(service: FeatureService) -> dict[str, Any]:
     }
 
 
-def _selection(one: Selection) -> dict[str, Any]:
+def _selection(one: Selection, known: Mapping[int, str]) -> dict[str, Any]:
     return {
         "view": one.view.name,
         "version": one.view.version,
-        "fingerprint": fingerprint(one.view),
+        "fingerprint": known.get(id(one.view)) or fingerprint(one.view),
         "features": list(one.features),
     }
 

@@ -21,12 +21,16 @@ class Origin(enum.Enum):
 
 def origin(module_name: str) -> Origin:
     """Whose module it is; one without a file (a notebook's) is the user's."""
+    return _origin(module_name, getattr(sys.modules.get(module_name), "__file__", None) or "")
+
+
+@lru_cache(maxsize=1024)
+def _origin(module_name: str, file: str) -> Origin:
     top = module_name.split(".")[0]
     if top == "__main__":
         return Origin.USER
     if top in sys.stdlib_module_names:
         return Origin.PYTHON
-    file = getattr(sys.modules.get(module_name), "__file__", None) or ""
     if top == _OURS.name and (not file or _OURS in Path(file).parents):
         return Origin.OURS
     return Origin.LIBRARY if _INSTALLED & set(Path(file).parts) else Origin.USER

@@ -8,26 +8,26 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from components.errors import BeamfleetError
-from components.features.source_code import Definition, names_read
+from components.features.source_code import Written
 
 
 def what_reads(
-    function: types.FunctionType, node: Definition, is_users: Callable[[types.ModuleType], bool]
+    function: types.FunctionType, written: Written, is_users: Callable[[types.ModuleType], bool]
 ) -> Iterator[tuple[str, Any]]:
     """Name -> what a function reads under it: of a user's module, `module.name`."""
     names = dict(function.__globals__)
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         if cell != types.CellType():  # empty: not yet defined
             names[name] = cell.cell_contents
-    imported = dict(_imported(node, function.__globals__))
-    for name in sorted(names_read(node) | set(imported)):
+    imported = dict(_imported(written.tree, function.__globals__))
+    for name in sorted(written.names | set(imported)):
         value = imported.get(name, names.get(name))
         if name not in imported and name not in names:
             continue  # built in, or known only when it runs
         if not isinstance(value, types.ModuleType):
             yield name, value
         elif is_users(value):
-            yield from _of_module(node, name, value, is_users)
+            yield from _of_module(written.tree, name, value, is_users)
         else:
             yield name, value
 

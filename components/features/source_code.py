@@ -32,6 +32,8 @@ class Written:
     """SHA-256 of the tree, without the function's own name."""
     text: str
     """For people."""
+    names: frozenset[str]
+    """What it reads and does not define: of globals, built-ins and closures."""
 
 
 def parsed(function: FunctionType) -> Written:
@@ -62,7 +64,8 @@ def _parsed(code: CodeType, text: str) -> Written | None:
         found = [_bare(node) for node in _on_that_place(_definitions(text), code)]
     if len({_digest(one) for one in found}) != 1:
         return None
-    return Written(found[0], _digest(found[0]), ast.unparse(ast.fix_missing_locations(found[0])))
+    [tree, *_], written = found, ast.unparse(ast.fix_missing_locations(found[0]))
+    return Written(tree, _digest(tree), written, frozenset(_names_read(written)))
 
 
 def _digest(node: Definition) -> str:
@@ -71,9 +74,8 @@ def _digest(node: Definition) -> str:
     return hashlib.sha256(json.dumps([kind, tree]).encode()).hexdigest()
 
 
-def names_read(node: ast.AST) -> set[str]:
-    """Names that a tree reads and does not define: of globals, built-ins and closures."""
-    table = symtable.symtable(ast.unparse(node), "<definition>", "exec")
+def _names_read(text: str) -> set[str]:
+    table = symtable.symtable(text, "<definition>", "exec")
     return {name for child in table.get_children() for name in _globals_of(child)}
 
 
