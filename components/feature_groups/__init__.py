@@ -1,0 +1,1 @@
+"""Feature groups: rows that Python jobs insert, read back and joined as of a time."""
