@@ -40,15 +40,14 @@ class ShardCounts:
 class ShardLog:
     """Sweeps a shard into `part-<n>.parquet`: file by file each key's rows are in order."""
 
-    def __init__(self, view: FeatureView, folder: Path, most: int = MOST_ROWS) -> None:
+    def __init__(self, view: FeatureView, folder: Path) -> None:
         """Begins.
 
         Args:
           view: Whose events they are.
           folder: Empty; for the parts, and for what lies on disk meanwhile.
-          most: Events in memory at once.
         """
-        self._view, self._folder, self._most = view, folder, most
+        self._view, self._folder, self._most = view, folder, MOST_ROWS
         self._parts = self._rows_out = self._duplicates = 0
 
     def write(self, events: Path, shard: int, shards: int, rows: int) -> ShardCounts:

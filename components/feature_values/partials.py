@@ -106,7 +106,7 @@ def taken(part: Part, rows: npt.NDArray[np.int64]) -> Part:
 def joined(first: Part, second: Part) -> Part:
     """The rows of both."""
     return tuple(
-        pl.concat([a, b], how="vertical_relaxed")
+        pl.concat([a.to_frame("of"), b.to_frame("of")], how="vertical_relaxed").to_series()
         if isinstance(a, pl.Series)
         else np.concatenate([a, b])
         for a, b in zip(first, second, strict=True)
