@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from components.errors import BeamfleetError
+from pipelines.commands.features_parser import add_features
 from pipelines.render import shown
 from pipelines.spelling import meant
 
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     look = (_list, _runs, _show, _report, _compare, _lineage, _tensorboard, _schema)
     delivery = (_predict, _serve, _traffic, _promote, _rollback, _approve)
-    for add in (_run, _watch, *look, *delivery, _export, _init):
+    for add in (_run, _watch, *look, add_features, *delivery, _export, _init):
         add(commands)
     return parser
 

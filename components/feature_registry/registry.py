@@ -102,6 +102,14 @@ class Registry:
             rows = connection.execute(query, (name, kind, kind)).fetchall()
             return with_uses(connection, sorted(map(from_row, rows), key=_order))
 
+    def readers_of(self, record: Record) -> list[tuple[str, str, int]]:
+        """Kind, name and version of the declarations that read this version directly."""
+        query = "SELECT DISTINCT by_kind, by_name, by_version FROM uses WHERE kind = ? "
+        query += "AND name = ? AND version = ? ORDER BY by_kind, by_name, by_version"
+        asked = (record.kind, record.name, record.version)
+        with reading(self.path) as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(query, asked)]
+
     def search(self, text: str, limit: int = 50) -> list[Found]:
         """What all words of a text occur in: names, features, columns, sources, owners,
         descriptions; the best first.

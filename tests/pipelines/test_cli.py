@@ -15,6 +15,7 @@ HEAVY = ("tensorflow", "tfx", "apache_beam", "pandas", "numpy", "pyarrow", "skle
 COMMANDS = (
     *("run", "list", "runs", "show", "report", "compare", "lineage", "tensorboard", "schema"),
     *("predict", "serve", "traffic", "promote", "rollback", "approve", "init", "export"),
+    "features",
 )
 ROOT = Path(__file__).parents[2]
 
