@@ -1,13 +1,13 @@
 """The rows that a model learns from or predicts, as their source has them: typed and counted."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 
 from components.errors import BeamfleetError
-from components.feature_store.source_files import rows_of
+from components.feature_backfill.source_files import Batch, batches_of, pieces_of
 from components.feature_values.keyed import POLARS_TYPES, as_time
 from components.feature_values.on_demand import as_declared
 from components.features.names import FeatureType
@@ -39,22 +39,26 @@ def read_labels(service: FeatureService, *, unlabelled: bool = False) -> Labels:
     Raises:
       BeamfleetError: the service has none, a file cannot be read, or see `typed_labels`.
     """
-    return typed_labels(service, rows_of(_labels(service)), unlabelled=unlabelled)
+    source = _labels(service)
+    batches = [
+        (piece.path, batch) for piece in pieces_of([source]) for batch in batches_of(piece, source)
+    ]
+    return typed_labels(service, batches, unlabelled=unlabelled)
 
 
 def typed_labels(
-    service: FeatureService, files: Iterable[tuple[str, pl.DataFrame]], *, unlabelled: bool = False
+    service: FeatureService, files: Sequence[tuple[str, Batch]], *, unlabelled: bool = False
 ) -> Labels:
     """The labels of a service, of the types that it declares.
 
     Args:
-      files: Name and rows of each file of the service's labels.
+      files: Name of each file of the service's labels, and some of its rows.
       unlabelled: Whether a row without a label is one too.
 
     Raises:
       BeamfleetError: a column is missing or of a type that cannot be meant.
     """
-    parts = [_typed(service, name, rows, unlabelled) for name, rows in files]
+    parts = [_typed(service, name, batch, unlabelled) for name, batch in files]
     if not parts:
         raise BeamfleetError(f"{_where(service)}: expected a file at least")
     _check_label_types(service, parts)
@@ -62,15 +66,15 @@ def typed_labels(
     if _labels(service).id:
         rows = _once(service, rows)
     place = [FILE, ROW, REASON]
-    bad = rows.filter(pl.col(REASON).is_not_null()).select(place)
-    return Labels(rows.filter(pl.col(REASON).is_null()).drop(place), bad)
+    bad = [rows.filter(pl.col(REASON).is_not_null()).select(place)]
+    bad += [one.unreadable.select(pl.lit(file).alias(FILE), ROW, REASON) for file, one in files]
+    rejects = pl.concat(bad).sort(FILE, ROW)
+    return Labels(rows.filter(pl.col(REASON).is_null()).drop(place), rejects)
 
 
-def _typed(
-    service: FeatureService, file: str, rows: pl.DataFrame, unlabelled: bool
-) -> pl.DataFrame:
-    """The rows of one file, with their place, and why a row is none."""
-    labels, where = _labels(service), f"{_where(service)}, {file}"
+def _typed(service: FeatureService, file: str, batch: Batch, unlabelled: bool) -> pl.DataFrame:
+    """Rows of one file, with their place, and why a row is none."""
+    labels, rows, where = _labels(service), batch.rows, f"{_where(service)}, {file}"
     times = {"event_time": labels.event_time, "created": labels.created or labels.event_time}
     label = [service.label] if service.label else []
     needed = [*service.keys, *times.values(), *filter(None, [labels.id]), *service.request]
@@ -93,8 +97,9 @@ def _typed(
         for name in service.request
     ]
     made = pl.DataFrame([series.alias(name) for name, series in columns.items()])
-    place = [pl.lit(file).alias(FILE), pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW)]
-    return made.with_columns(*place, pl.coalesce(reasons).cast(pl.String).alias(REASON))
+    numbers = pl.Series(ROW, batch.numbers, dtype=pl.Int64)
+    reason = pl.coalesce(reasons).cast(pl.String).alias(REASON)
+    return made.with_columns(pl.lit(file).alias(FILE), numbers, reason)
 
 
 def _check_label_types(service: FeatureService, parts: list[pl.DataFrame]) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from components.errors import BeamfleetError
+from components.feature_backfill.source_files import data_fingerprint
 from components.feature_store.labels import read_labels
 from components.feature_store.logs import Logs
 from components.feature_store.rows import with_features
-from components.feature_store.source_files import data_fingerprint
 from components.feature_store.split_files import (
     read_fitted,
     read_manifest,
@@ -23,8 +23,6 @@ from components.feature_store.splits import GAP, LATE, SPLITS, Split, places
 from components.feature_store.transformations import apply, fit
 from components.features.definition import fingerprint
 from components.features.service import FeatureService
-
-PLACE = "__split__"
 
 
 @dataclass(frozen=True)
@@ -51,33 +49,24 @@ def create(
     Raises:
       BeamfleetError: a label, feature or split is not as declared, or the logs are not of `as_of`.
     """
-    labels, logs = read_labels(service), Logs(root, service, as_known=as_known, as_of=as_of)
-    rows, left_out = _in_reach(labels.rows, logs.as_of(), service)
-    known = rows["created"] if as_known else None
-    place = places(split, service, rows, known)
+    logs = Logs(root, service, as_known=as_known, as_of=as_of)
+    labels = read_labels(service)
+    rows, beyond = _in_reach(labels.rows, logs.as_of)
+    place = places(split, service, rows, rows["created"] if as_known else None)
     made = with_features(service, rows.drop("created"), logs.of, as_known=as_known)
-    made = _ordered(service, made).with_columns(place.alias(PLACE))
-    parts = {name: made.filter(pl.col(PLACE) == name).drop(PLACE) for name in SPLITS}
-    counts = {name: frame.height for name, frame in parts.items()}
-    counts |= {name: int((place == name).sum()) for name in (GAP, LATE)}
-    rejected = dict(labels.rejects.group_by("reason").len().sort("reason").iter_rows()) | left_out
+    logs.check_unchanged()
+    made = _label_last(service, made)
+    parts = {name: made.filter(place == name) for name in SPLITS}
+    counts = {name: int((place == name).sum()) for name in (*SPLITS, GAP, LATE)}
+    rejected = dict(labels.rejects.group_by("reason").len().sort("reason").iter_rows()) | beyond
     manifest = {
-        "service": service.name,
-        "version": service.version,
-        "made": datetime.now(UTC).isoformat(),
-        "split": {"by": type(split).__name__, **_told(asdict(split))},
-        "label": service.label,
-        "boundary": service.boundary,
-        "offset_us": service.offset_us,
-        "as_known": as_known,
-        "as_of": as_of.isoformat() if as_of else None,
-        "counts": {"rows_in": labels.rows_in, **counts, "rejected": rejected},
-        "fingerprints": {"service": fingerprint(service), "labels": data_fingerprint(service.labels)}
-        | {"views": logs.described()},
+        **_described(service, split, as_known),
+        "as_of": logs.as_of.isoformat() if logs.as_of else None,
+        "counts": _checked({"rows_in": labels.rows_in, **counts, "rejected": rejected}),
+        "views": logs.described,
     }
-    _check_counts(manifest["counts"])
-    frames = {**parts, "rejects": labels.rejects}
-    return write_splits(root, service, frames, fit(service, parts["train"]), manifest)
+    fitted = fit(service, parts["train"])
+    return write_splits(root, service, {**parts, "rejects": labels.rejects}, fitted, manifest)
 
 
 def read(root: Path, service: FeatureService, number: int, *, transformed: bool) -> TrainingSet:
@@ -87,10 +76,10 @@ def read(root: Path, service: FeatureService, number: int, *, transformed: bool)
       BeamfleetError: there is none, it was changed, or the service transforms otherwise now.
     """
     manifest, fitted = read_manifest(root, service, number), read_fitted(root, service, number)
-    frames = [read_split(root, service, number, name) for name in SPLITS]
+    frames = {name: read_split(root, service, number, name) for name in SPLITS}
     if transformed:
-        frames = [apply(service, frame, fitted) for frame in frames]
-    return TrainingSet(number, *frames, manifest, fitted)
+        frames = {name: apply(service, frame, fitted) for name, frame in frames.items()}
+    return TrainingSet(number, manifest=manifest, fitted=fitted, **frames)
 
 
 def batch(
@@ -99,44 +88,68 @@ def batch(
     """Rows of [start, end) to predict, labelled or not, with their features.
 
     Raises:
-      BeamfleetError: the service has no labels, and request columns or no view with all keys.
+      BeamfleetError: the service has no labels, and request columns or no view with all keys; or
+        the histories end before a row.
     """
     logs = Logs(root, service, as_known=as_known, as_of=None)
-    inside = pl.col("event_time").is_between(start, end, closed="left")
-    if service.labels is not None:
-        rows = read_labels(service, unlabelled=True).rows
+    if service.labels is None:
+        rows = logs.changed(start, end)
     else:
-        rows = logs.changes(start, end)
-    made = with_features(service, rows.filter(inside).drop("created"), logs.of, as_known=as_known)
-    return _ordered(service, made)
+        rows = read_labels(service, unlabelled=True).rows.drop("created")
+        rows = rows.filter(pl.col("event_time").is_between(start, end, closed="left"))
+    if logs.as_of is not None and (rows["event_time"] > logs.as_of).any():
+        raise BeamfleetError(
+            f"service {service.name!r}: there are rows up to {rows['event_time'].max()!s}, its "
+            f"views are backfilled as of {logs.as_of.isoformat()}; backfill them further"
+        )
+    made = with_features(service, rows, logs.of, as_known=as_known)
+    logs.check_unchanged()
+    return _label_last(service, made)
 
 
-def _in_reach(
-    rows: pl.DataFrame, as_of: datetime | None, service: FeatureService
-) -> tuple[pl.DataFrame, dict[str, int]]:
-    """The labels that were known then: later ones would have features of an earlier time."""
+def _in_reach(rows: pl.DataFrame, as_of: datetime | None) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Labels that were known then; the features of later ones would be those of an earlier time."""
     if as_of is None:
         return rows, {}
-    reach = (pl.col("created") <= as_of) & (pl.col("event_time") <= as_of)
-    kept = rows.filter(reach)
-    late = rows.height - kept.height
-    return kept, {f"not known at {as_of.isoformat()}": late} if late else {}
+    kept = rows.filter((pl.col("created") <= as_of) & (pl.col("event_time") <= as_of))
+    beyond = rows.height - kept.height
+    return kept, {f"not known as of {as_of.isoformat()}": beyond} if beyond else {}
 
 
-def _ordered(service: FeatureService, rows: pl.DataFrame) -> pl.DataFrame:
+def _label_last(service: FeatureService, rows: pl.DataFrame) -> pl.DataFrame:
     label = [name for name in [service.label] if name in rows.columns]
-    return rows.select(pl.exclude(label), *label)
+    return rows.select(pl.exclude(label), *label) if label else rows
 
 
-def _told(split: Mapping[str, Any]) -> dict[str, Any]:
+def _described(service: FeatureService, split: Split, as_known: bool) -> dict[str, Any]:
+    """What was asked for."""
+    assert service.labels is not None
+    return {
+        "service": service.name,
+        "version": service.version,
+        "definition": fingerprint(service),
+        "labels": data_fingerprint([service.labels]),
+        "label": service.label,
+        "boundary": service.boundary,
+        "offset_us": service.offset_us,
+        "as_known": as_known,
+        "split": _told(split),
+        "made": datetime.now(UTC).isoformat(),
+    }
+
+
+def _told(split: Split) -> dict[str, Any]:
     """As JSON says it."""
-    told = {name: value for name, value in split.items() if value is not None}
-    if "entity" in told:
-        told["entity"] = told["entity"]["name"]
-    return {n: v if isinstance(v, int | float) else str(v) for n, v in told.items()}
+    given = asdict(split)
+    if given.get("entity"):
+        given["entity"] = given["entity"]["name"]
+    values = {name: value for name, value in given.items() if value is not None}
+    named = {n: v if isinstance(v, int | float) else str(v) for n, v in values.items()}
+    return {"by": type(split).__name__, **named}
 
 
-def _check_counts(counts: Mapping[str, Any]) -> None:
+def _checked(counts: dict[str, Any]) -> dict[str, Any]:
     placed = sum(counts[name] for name in (*SPLITS, GAP, LATE)) + sum(counts["rejected"].values())
     if placed != counts["rows_in"]:
-        raise BeamfleetError(f"{counts['rows_in']} labels became {placed}; please report this")
+        raise BeamfleetError(f"{counts['rows_in']} labels became {placed}; this is a fault of ours")
+    return counts

@@ -54,6 +54,8 @@ def as_declared(values: pl.Series, kind: FeatureType, what: str) -> pl.Series:
     wanted, is_ = POLARS_TYPES[kind], values.dtype
     if is_ in (wanted, pl.Null):
         return values.cast(wanted)
+    if kind is str and is_ in (pl.Categorical, pl.Enum):
+        return values.cast(wanted)
     if kind is datetime and isinstance(is_, pl.Datetime | pl.Date):
         return as_time(values, what)
     widens = (kind is int and is_.is_integer()) or (kind is float and is_.is_numeric())

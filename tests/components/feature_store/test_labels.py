@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from components.errors import BeamfleetError
+from components.feature_backfill.source_files import Batch
 from components.feature_store.labels import read_labels, typed_labels
 from components.features import FeatureService, Source
 from components.features.source import JsonLines
@@ -26,10 +28,17 @@ ROWS = pl.DataFrame(
 SERVICE = fraud_service(Path("x"))
 
 
+def part(file: str, rows: pl.DataFrame) -> tuple[str, Batch]:
+    none = pl.DataFrame(schema={"row": pl.Int64, "reason": pl.String})
+    return file, Batch(rows, np.arange(rows.height), none)
+
+
 def test_rows_that_are_no_labels_are_named() -> None:
-    made = typed_labels(SERVICE, [("f", ROWS.head(1)), ("g", ROWS)])
+    made = typed_labels(SERVICE, [part("f", ROWS.head(1)), part("g", ROWS)])
     assert made.rejects.rows() == [
-        ("g", 0, "the same keys, time and id are there twice; the first that was created counts"),
+        part(
+            "g", 0, "the same keys, time and id are there twice; the first that was created counts"
+        ),
         ("g", 1, "card_id is missing or cannot be read"),
         ("g", 2, "ts is missing or cannot be read"),
         ("g", 4, "is_fraud is missing or cannot be read"),
@@ -47,14 +56,16 @@ def test_rows_that_are_no_labels_are_named() -> None:
 
 
 def test_what_has_no_label_can_be_predicted() -> None:
-    made = typed_labels(SERVICE, [("g", ROWS)], unlabelled=True)
+    made = typed_labels(SERVICE, [part("g", ROWS)], unlabelled=True)
     assert made.rows["card_id"].to_list() == ["a", "c", "d"]
-    assert typed_labels(SERVICE, [("g", ROWS.drop("is_fraud"))], unlabelled=True).rows.height == 3
+    assert (
+        typed_labels(SERVICE, [part("g", ROWS.drop("is_fraud"))], unlabelled=True).rows.height == 3
+    )
 
 
 def test_of_labels_that_are_there_twice_the_first_created_counts() -> None:
     later = ROWS.head(1).with_columns(seen=pl.lit("2024-05-03"), is_fraud=False)
-    made = typed_labels(SERVICE, [("f", later), ("g", ROWS.head(1))])
+    made = typed_labels(SERVICE, [part("f", later), part("g", ROWS.head(1))])
     assert made.rows["is_fraud"].to_list() == [True]
     assert made.rejects["file"].to_list() == ["f"]
 
@@ -86,14 +97,14 @@ def test_labels_as_lines_of_json(tmp_path: Path) -> None:
 )
 def test_a_file_that_cannot_be_meant_is_refused(change: Any, says: str) -> None:
     with pytest.raises(BeamfleetError, match="service 'fraud', labels 'labels', g") as error:
-        typed_labels(SERVICE, [("f", ROWS), ("g", change(ROWS))])
+        typed_labels(SERVICE, [part("f", ROWS), part("g", change(ROWS))])
     assert says in str(error.value)
 
 
 def test_files_that_differ_in_a_type_are_refused() -> None:
     other = ROWS.with_columns(is_fraud=pl.lit("yes"))
     with pytest.raises(BeamfleetError, match="is_fraud is Boolean in f, String in g"):
-        typed_labels(SERVICE, [("f", ROWS), ("g", other)])
+        typed_labels(SERVICE, [part("f", ROWS), part("g", other)])
 
 
 def test_a_service_without_labels_says_so() -> None:

@@ -1,0 +1,250 @@
+"""The one object that a user of features holds."""
+
+from collections.abc import Mapping
+from copy import copy
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from components.errors import BeamfleetError
+from components.feature_backfill.backfill import BackfillReport, backfill
+from components.feature_backfill.logs import read_log
+from components.feature_registry import Applied, Registry
+from components.feature_store import training
+from components.feature_store.expectations import check_expectations
+from components.feature_store.parity import Parity, compared
+from components.feature_store.split_files import read_fitted
+from components.feature_store.splits import Split
+from components.feature_store.training import TrainingSet
+from components.feature_store.transformations import apply as transformed_by
+from components.feature_vectors import FeatureVectors
+from components.features.definition import Declared
+from components.features.group import FeatureGroup
+from components.features.service import FeatureService
+from components.features.view import FeatureView
+from components.online_store import OnlineStore, Written, open_online_store
+
+
+class FeatureStore:
+    """Definitions, histories, online values and training sets, in one folder.
+
+    Example:
+        store = FeatureStore("features")
+        store.apply(fraud)
+        store.backfill()
+        split = ByTime(validation=0.15, test=0.15, gap="1d")
+        training = store.create_train_validation_test_split(fraud, split)
+        store.materialize(card_spend)
+        store.get_feature_vector(fraud, {"card_id": "c1"}, {"amount": 12.5}, split=training.number)
+    """
+
+    def __init__(self, root: str | Path, online: str | OnlineStore | None = None) -> None:
+        """Opens the store; nothing is made before it is needed.
+
+        Args:
+          root: Its folder.
+          online: Online store, or its URI (see `open_online_store`); default: a SQLite file in
+            the folder.
+        """
+        self.root = Path(root)
+        self.registry = Registry(self.root / "registry.db")
+        self._online = online
+        self._views: dict[str, FeatureView] = {}
+        self._fitted: dict[tuple[str, int, int], dict[str, Any]] = {}
+
+    @cached_property
+    def online(self) -> OnlineStore:
+        """Where the newest values are."""
+        if self._online is None:
+            return open_online_store(f"sqlite:///{self.root / 'online.db'}")
+        return open_online_store(self._online) if isinstance(self._online, str) else self._online
+
+    def apply(self, *things: Declared) -> list[Applied]:
+        """Registers declarations and all that they read, or none of them.
+
+        Raises:
+          BeamfleetError: a definition has changed without a new version.
+        """
+        applied = self.registry.apply(things)
+        self._views |= {view.name: view for thing in things for view in _views_of(thing)}
+        return applied
+
+    def backfill(
+        self, view: FeatureView | None = None, as_of: datetime | None = None
+    ) -> dict[str, BackfillReport]:
+        """Computes the history of a view, or of all that this object applied, by name.
+
+        What a view expects is checked before anyone may read the new values.
+
+        Args:
+          as_of: Point in time; None: with all that there is.
+
+        Raises:
+          BeamfleetError: a source cannot be read, an expectation does not hold, or nothing was
+            applied.
+        """
+        views = [view] if view else list(self._views.values())
+        if not views:
+            raise BeamfleetError("nothing to backfill: store.apply(...) a view or service first")
+        self.apply(*views)
+        return {
+            one.name: backfill(one, self.root, as_of=as_of, check=check_expectations)
+            for one in views
+        }
+
+    def materialize(self, view: FeatureView, now: datetime | None = None) -> Written:
+        """Writes what holds from now on into the online store: the newest row of each key that is
+        valid now, and the rows behind it, such as the end of its window.
+
+        A value that is newer online stays.
+        """
+        at = now or datetime.now(UTC)
+        log, keys = read_log(view, self.root), list(view.keys)
+        valid = pl.col("valid_from") <= at
+        newest = log.filter(valid).group_by(keys).agg(pl.all().sort_by("valid_from").last())
+        rows = pl.concat([newest, log.filter(~valid).select(newest.collect_schema().names())])
+        return self.online.write(view, rows.collect(), at)
+
+    def check_parity(self, view: FeatureView, day: date) -> Parity:
+        """Compares what the stream said of a day, UTC, with what the backfill says of it."""
+        from components.feature_stream import read_stream_log
+
+        return compared(view, day, read_stream_log(view, self.root), read_log(view, self.root))
+
+    def create_train_validation_test_split(
+        self,
+        service: FeatureService,
+        split: Split,
+        *,
+        as_known: bool = False,
+        as_of: datetime | None = None,
+        transformed: bool = True,
+    ) -> TrainingSet:
+        """Makes a training set: labels with the features of their time, split, numbered, kept.
+
+        Args:
+          split: ByTime or ByHash.
+          as_known: Features, and the labels of earlier splits, are what had arrived by then.
+          as_of: Labels of later are left out; the histories have to be backfilled as of then too.
+          transformed: Whether features come as the model reads them, or as they are.
+
+        Raises:
+          BeamfleetError: a label, feature or split is not as declared, or a view has no history.
+        """
+        self.apply(service)
+        number = training.create(self.root, service, split, as_known=as_known, as_of=as_of)
+        return training.read(self.root, service, number, transformed=transformed)
+
+    def get_train_validation_test_split(
+        self, service: FeatureService, version: int, *, transformed: bool = True
+    ) -> TrainingSet:
+        """The training set of this number, with the same rows in the same order as ever.
+
+        Raises:
+          BeamfleetError: there is none, or its files were changed.
+        """
+        return training.read(self.root, service, version, transformed=transformed)
+
+    def get_batch_data(
+        self,
+        service: FeatureService,
+        start: datetime,
+        end: datetime,
+        *,
+        split: int | None = None,
+        transformed: bool = True,
+        as_known: bool = False,
+    ) -> pl.DataFrame:
+        """Rows of [start, end) to predict: of the service's labels, with or without a label; if it
+        has none, a row for each change of its views.
+
+        Args:
+          split: Number of the training set whose transformations are done; needed if the service
+            has any.
+          transformed: Whether they are done.
+
+        Raises:
+          BeamfleetError: a row is not as declared, or the histories end before it.
+        """
+        service, fitted = self._model(service, split, transformed)
+        rows = training.batch(self.root, service, start, end, as_known=as_known)
+        return transformed_by(service, rows, fitted)
+
+    def get_feature_vector(
+        self,
+        service: FeatureService,
+        keys: Mapping[str, Any],
+        request: Mapping[str, Any] | None = None,
+        now: datetime | None = None,
+        *,
+        split: int | None = None,
+        transformed: bool = True,
+    ) -> dict[str, Any]:
+        """What a model is given of one entity, now, from the online store.
+
+        Args:
+          keys: Key column -> value.
+          request: Request column -> value.
+
+        Others, and what is raised, are as in `get_feature_vectors`.
+        """
+        row = pl.DataFrame([{**keys, **(request or {})}])
+        vectors = self.get_feature_vectors(service, row, now, split=split, transformed=transformed)
+        return vectors.row(0, named=True)
+
+    def get_feature_vectors(
+        self,
+        service: FeatureService,
+        rows: pl.DataFrame,
+        now: datetime | None = None,
+        *,
+        split: int | None = None,
+        transformed: bool = True,
+    ) -> pl.DataFrame:
+        """What a model is given of entities, now, from the online store.
+
+        Args:
+          rows: Keys and request columns.
+          now: Time of the request; default: the clock's.
+          split: As in `get_batch_data`.
+          transformed: As in `get_batch_data`.
+
+        Returns:
+          A row for each row, in order: keys, request columns, features. Null where nothing is
+          known, or the value is older than the view's ttl.
+
+        Raises:
+          BeamfleetError: a column is missing or of another type, or a key is null.
+        """
+        service, fitted = self._model(service, split, transformed)
+        found = FeatureVectors(service, self.online, fitted).read(rows, now or datetime.now(UTC))
+        return found.values.select(service.keys).hstack(found.inputs)
+
+    def _model(
+        self, service: FeatureService, split: int | None, transformed: bool
+    ) -> tuple[FeatureService, dict[str, Any]]:
+        """The service with what its transformations learnt, or without them."""
+        if not service.transformations:
+            return service, {}
+        if not transformed:
+            plain = copy(service)
+            object.__setattr__(plain, "transformations", {})
+            return plain, {}
+        if split is None:
+            raise BeamfleetError(
+                f"service {service.name!r} transforms {', '.join(service.transformations)}: say as "
+                "which training set has it, split=NUMBER, or ask for transformed=False"
+            )
+        of = (service.name, service.version, split)
+        if of not in self._fitted:
+            self._fitted[of] = read_fitted(self.root, service, split)
+        return service, self._fitted[of]
+
+
+def _views_of(thing: Declared) -> list[FeatureView]:
+    if isinstance(thing, FeatureService):
+        return [one.view for one in thing.needed if not isinstance(one.view, FeatureGroup)]
+    return [thing] if isinstance(thing, FeatureView) else []
