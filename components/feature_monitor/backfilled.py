@@ -5,10 +5,10 @@ from pathlib import Path
 
 from components.errors import BeamfleetError
 from components.feature_backfill.generation import current, manifest_of
-from components.feature_backfill.logs import known_log, read_log
-from components.feature_monitor.skew import SkewReport, ViewLogs, service_skew
+from components.feature_monitor.skew import SkewReport, service_skew
+from components.feature_store.logs import Logs
+from components.features.group import FeatureGroup
 from components.features.service import FeatureService
-from components.features.view import Selection
 from components.served_log.read import read_losses, read_served
 
 
@@ -25,7 +25,7 @@ def stored_skew(
       max_share: Share of skewed rows of a feature that is allowed.
 
     Raises:
-      BeamfleetError: nothing was served, or a view has no backfill.
+      BeamfleetError: nothing was served, or a view has no backfill, or one of another definition.
     """
     if not 0 <= max_share <= 1:
         raise BeamfleetError(f"max_share is {max_share}, expected 0 to 1")
@@ -34,14 +34,11 @@ def stored_skew(
     lost = read_losses(root, service.name)
     inside = lost.filter((lost["time"] >= start) & (lost["time"] < end))
 
-    def logs(selection: Selection) -> ViewLogs:
-        view = selection.view
-        return ViewLogs(read_log(view, root), lambda keys: known_log(view, root, keys))
-
     return service_skew(
         served,
         service,
-        logs,
+        Logs(root, service, as_known=False, as_of=None).of,
+        Logs(root, service, as_known=True, as_of=None).of,
         start=start,
         end=end,
         as_of=until,
@@ -53,13 +50,16 @@ def stored_skew(
 def backfilled_until(root: Path, service: FeatureService) -> datetime:
     """The time up to which all backfills of a service know what happened.
 
-    That is their `as_of`, or, of a backfill of all that there was, when it was made.
+    That is their `as_of`, or, of a backfill of all that there was, when it was made; groups know
+    everything that was inserted, until now.
 
     Raises:
       BeamfleetError: a view has no backfill.
     """
-    times = []
+    times = [datetime.now(UTC)]
     for one in service.needed:
+        if isinstance(one.view, FeatureGroup):
+            continue
         generation = current(one.view, root)
         as_of = manifest_of(generation)["as_of"]
         made = datetime.fromtimestamp((generation / "manifest.json").stat().st_mtime, UTC)

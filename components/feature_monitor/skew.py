@@ -11,34 +11,19 @@ What differs is told apart by its cause:
 `expired` are values that neither side has any more by the TTL: they are equal, but worth a number.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from components.feature_join.point_in_time import point_in_time_join
+from components.feature_monitor.offline import EXPIRED, Log, Offline, looked_up
 from components.feature_monitor.values import AT, KIND, FeatureSkew, counted, kinds_of, same
 from components.features.service import FeatureService
-from components.features.view import Selection
 from components.served_log.columns import FEATURE, KEY, VALID_FROM
 
 _TOLERANCE = 1e-9
-_FROM, _EXPIRED = "offline.from", "offline.expired"
-
-KnownLog = Callable[[pl.DataFrame], pl.DataFrame]
-"""Distinct keys -> what could be known of them: a change log with `valid_from` as known."""
-
-
-@dataclass(frozen=True)
-class ViewLogs:
-    """The offline side of one view."""
-
-    final: pl.DataFrame | pl.LazyFrame
-    """Its change log."""
-    known: KnownLog | None = None
-    """None: lateness cannot be told from skew."""
 
 
 @dataclass(frozen=True)
@@ -75,100 +60,54 @@ class SkewReport:
         }  # fmt: skip
 
 
-def view_skew(
-    served: pl.DataFrame, selection: Selection, logs: ViewLogs, tolerance: float = _TOLERANCE
-) -> list[FeatureSkew]:
+def view_skew(served: pl.DataFrame, offline: Offline) -> list[FeatureSkew]:
     """Compares the features of one view.
 
     Args:
       served: Rows of the log of served vectors.
-      selection: The view and its features that were served.
-      logs: What the backfill made of it.
-      tolerance: Relative difference of floats that is none.
+      offline: What the backfill made of the view.
     """
-    view, features = selection.view, selection.features
+    view = offline.view
     keys = pl.DataFrame([served[f"{KEY}{key}"].alias(key) for key in view.keys])
     rows = keys.with_columns(served["time"].alias(AT))
-    offline = _as_of(rows, selection, logs.final)
+    final = offline.final(rows)
     found = []
     known = before = None
-    for feature in features:
+    for feature in offline.features:
         online = served[f"{FEATURE}{feature}"]
-        kinds = kinds_of(online, offline[feature], offline[_EXPIRED], tolerance)
+        kinds = kinds_of(online, final[feature], final[EXPIRED], _TOLERANCE)
         if (bad := ~kinds.is_in(["equal", "expired"])).any():
-            if known is None:
-                known = _known(rows, selection, logs)
-                before = _before(rows, served, selection, logs)
-            kinds = _explained(kinds, bad, online, known[feature], before, feature, tolerance)
-        found.append(counted(view.name, feature, served, keys, kinds, online, offline[feature]))
+            if known is None or before is None:
+                known = offline.known(rows)
+                before = offline.valid_from(rows, served[f"{VALID_FROM}{view.name}"])
+            kinds = _explained(kinds, bad, online, known[feature], before[feature])
+        found.append(counted(view.name, feature, served, keys, kinds, online, final[feature]))
     return found
 
 
-def _as_of(
-    rows: pl.DataFrame, selection: Selection, log: pl.DataFrame | pl.LazyFrame
-) -> pl.DataFrame:
-    """The features at AT, when they became valid, and whether they had expired (then null)."""
-    view = selection.view
-    dated = log.lazy().with_columns(pl.col("valid_from").alias(_FROM))
-    joined = point_in_time_join(
-        rows, dated, keys=view.keys, label_time=AT, features=[*selection.features, _FROM],
-        ttl_us=None, boundary="inclusive",
-    )  # fmt: skip
-    if view.ttl_us is None:
-        return joined.with_columns(pl.lit(False).alias(_EXPIRED))
-    age = pl.col(AT) - pl.col(_FROM)
-    expired = (age > pl.duration(microseconds=view.ttl_us)).fill_null(False)
-    gone = joined.with_columns(expired.alias(_EXPIRED))
-    return gone.with_columns(
-        pl.when(_EXPIRED).then(None).otherwise(pl.col(name)).alias(name)
-        for name in selection.features
-    )
-
-
-def _known(rows: pl.DataFrame, selection: Selection, logs: ViewLogs) -> pl.DataFrame:
-    """The features as they could be known; without a known log never equal to anything."""
-    if logs.known is None:
-        return pl.DataFrame({name: [None] for name in selection.features}).clear()
-    return _as_of(rows, selection, logs.known(rows.select(selection.view.keys).unique()))
-
-
-def _before(
-    rows: pl.DataFrame, served: pl.DataFrame, selection: Selection, logs: ViewLogs
-) -> pl.DataFrame:
-    """The features of the change log at the `valid_from` of what was served."""
-    dated = rows.with_columns(served[f"{VALID_FROM}{selection.view.name}"].alias(AT))
-    return _as_of(dated, selection, logs.final)
-
-
 def _explained(
-    kinds: pl.Series,
-    bad: pl.Series,
-    online: pl.Series,
-    known: pl.Series,
-    before: pl.DataFrame | None,
-    feature: str,
-    tolerance: float,
+    kinds: pl.Series, bad: pl.Series, online: pl.Series, known: pl.Series, before: pl.Series
 ) -> pl.Series:
     """The same kinds, with late and stale told apart."""
-    frame = pl.DataFrame([kinds.alias(KIND), bad.alias("bad")])
-    if len(known):
-        late = same(online, known, tolerance)
-        frame = frame.with_columns(
-            pl.when(pl.col("bad") & late).then(pl.lit("late")).otherwise(KIND).alias(KIND)
-        )
-    if before is not None:
-        older = same(online, before[feature], tolerance) & before[_FROM].is_not_null()
-        differs = pl.col(KIND).is_in(["differing", "missing_offline", "missing_online"])
-        frame = frame.with_columns(
-            pl.when(differs & older).then(pl.lit("stale")).otherwise(KIND).alias(KIND)
-        )
-    return frame[KIND]
+    late, older = same(online, known, _TOLERANCE), same(online, before, _TOLERANCE)
+    frame = pl.DataFrame([kinds.alias(KIND), bad.alias("bad"), late.alias("late")])
+    # A null that was served has no valid_from: nothing that was right once.
+    frame = frame.with_columns(stale=older & online.is_not_null())
+    return frame.select(
+        pl.when(pl.col("bad") & pl.col("late"))
+        .then(pl.lit("late"))
+        .when(pl.col("bad") & pl.col("stale"))
+        .then(pl.lit("stale"))
+        .otherwise(KIND)
+        .alias(KIND)
+    ).to_series()
 
 
 def service_skew(
     served: pl.DataFrame,
     service: FeatureService,
-    logs: Callable[[Selection], ViewLogs],
+    log: Log,
+    known: Log,
     *,
     start: datetime,
     end: datetime,
@@ -181,7 +120,8 @@ def service_skew(
     Args:
       served: Rows of the log of served vectors of this service.
       service: What was served.
-      logs: View -> what the backfill made of it.
+      log: Gives the change log of a view, or the rows of a group.
+      known: Gives the change log of what was known, or again the rows of a group.
       start: For the report, as end: when the rows were served.
       end: Exclusive.
       as_of: How far the backfills reach; rows of later are not compared.
@@ -201,7 +141,9 @@ def service_skew(
             why[f"served after {as_of.isoformat()}, up to which there is a backfill"] = beyond
         mine = reached
     found = [
-        one for selection in service.needed for one in view_skew(mine, selection, logs(selection))
+        one
+        for view, features in looked_up(service)
+        for one in view_skew(mine, Offline(service, view, tuple(features), log, known))
     ]
     found += _on_demand_skew(mine, service)
     return SkewReport(
@@ -222,9 +164,8 @@ def _on_demand_skew(served: pl.DataFrame, service: FeatureService) -> list[Featu
         for name, plain in prefixed.items()
         if not name.startswith(VALID_FROM) and plain not in made
     }
-    frame = served.select(
-        pl.col("time").alias(AT), *(pl.col(n).alias(p) for n, p in inputs.items())
-    )
+    asked = pl.col("time") - pl.duration(microseconds=service.offset_us)
+    frame = served.select(asked.alias(AT), *(pl.col(n).alias(p) for n, p in inputs.items()))
     computed = with_on_demand(service, frame, AT)
     keys = pl.DataFrame([served[f"{KEY}{key}"].alias(key) for key in service.keys])
     fresh = pl.Series([False]).new_from_index(0, served.height)

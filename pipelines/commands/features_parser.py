@@ -6,6 +6,8 @@ A new one: a function here, its place in SUBCOMMANDS, and `main` in `features_<n
 import argparse
 from typing import Any
 
+from pipelines.commands.features_monitor_parser import add_skew, add_watch
+
 Actions = Any
 """argparse's own subparsers: a private type."""
 
@@ -65,7 +67,7 @@ def _export(actions: Actions) -> None:
     _store(parser)
 
 
-SUBCOMMANDS = (_list, _search, _show, _diff, _export)
+SUBCOMMANDS = (_list, _search, _show, _diff, _export, add_skew, add_watch)
 """In the order in which `--help` lists them."""
 
 

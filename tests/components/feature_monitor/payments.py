@@ -93,8 +93,7 @@ def serve(
             "score": score,
             "key.card_id": "c1",
             "request.txn_id": ids,
-            "request.amount": frame["amount"].to_numpy()
-            * [(scale or {}).get(c, 1.0) for c in category],
+            "request.amount": frame["amount"].to_numpy() * factor,
             "request.category": category,
             "feature.mean_4h": frame["mean_4h"],
             "feature.count_4h": frame["count_4h"],

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.feature_monitor.skew import SkewReport, ViewLogs, service_skew
+from components.feature_monitor.skew import SkewReport, service_skew
 from components.feature_monitor.values import KINDS, FeatureSkew, same
 from components.feature_values.changes import changes
 from components.feature_values.keyed import keyed_events
-from components.features import FeatureService, Selection, on_demand
+from components.features import FeatureService, on_demand
 from components.served_log.columns import as_frame, log_schema
 from tests.components.served_log.services import END, FRAUD, START, TXNS, card_spend
 
@@ -73,10 +73,10 @@ def skew_of(
     served = as_frame(rows, log_schema(service), service)
     final = changes(card_spend, events)
 
-    def logs(selection: Selection) -> ViewLogs:
-        return ViewLogs(final, lambda keys: known_of(events).join(keys, on="card_id", how="semi"))
+    def known(_: Any, keys: pl.DataFrame) -> pl.DataFrame:
+        return known_of(events).join(keys, on="card_id", how="semi")
 
-    return service_skew(served, service, logs, start=START, end=END, **other)
+    return service_skew(served, service, lambda *_: final, known, start=START, end=END, **other)
 
 
 def known_of(events: pl.DataFrame) -> pl.DataFrame:
@@ -202,8 +202,8 @@ def test_rows_beyond_the_backfill_and_of_other_versions_are_counted_apart() -> N
     assert of(report, "mean_4h").rows == 50 - beyond
     other = FeatureService("fraud", features=[card_spend], request=FRAUD.request, version=2)
     served = as_frame(rows, log_schema(FRAUD), FRAUD)
-    logs = ViewLogs(changes(card_spend, events))
-    report = service_skew(served, other, lambda _: logs, start=START, end=END)
+    log = changes(card_spend, events)
+    report = service_skew(served, other, lambda *_: log, lambda *_: log, start=START, end=END)
     assert list(report.not_compared) == ["served by another version than 2 of the service"]
     assert of(report, "mean_4h").rows == 0
     assert report.to_dict()["features"][0]["share"] == 0
