@@ -111,9 +111,14 @@ def read_labels(service: FeatureService) -> pl.DataFrame:
     Raises:
       BeamfleetError: it has none, or no file can be read.
     """
-    from components.feature_store.source_files import rows_of
+    from components.feature_backfill.source_files import batches_of, pieces_of
 
-    return pl.concat([rows for _, rows in rows_of(_source(service))], how="diagonal_relaxed")
+    source = _source(service)
+    batches = [batch for piece in pieces_of([source]) for batch in batches_of(piece, source)]
+    # What is no row is counted as one without anything: `match_labels` rejects it.
+    unreadable = sum(batch.unreadable.height for batch in batches)
+    nothing = pl.DataFrame({source.event_time: pl.Series([None] * unreadable, dtype=pl.Null)})
+    return pl.concat([nothing, *(batch.rows for batch in batches)], how="diagonal_relaxed")
 
 
 def _source(service: FeatureService) -> Source:
