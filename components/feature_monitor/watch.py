@@ -105,13 +105,14 @@ def _verdict(
     judged: list[Judged] = []
     if recent is not None and fresh and recent.height >= config.min_rows:
         judged = list(_judged(entity, recent, pushed, config, entities))
-    said = [one.why for one in judged if one.worse] or [one.why for one in judged]
     moved = [one for one in drift if one.drifted]
+    said = [one.why for one in judged if one.worse]
     said += [
         f"{one.column} moved: {one.measure} {one.distance:.3g} from training, more than "
         f"{config.max_drift:g}"
         for one in moved[:3]
     ]
+    said = said or [one.why for one in judged]
     if any(one.worse for one in judged):
         verdict = WORSE
     elif moved:

@@ -37,7 +37,8 @@ def watch_page(service: str, found: "Look", lines: Sequence[Mapping[str, Any]]) 
     """
     actions = {line["entity"]: line for line in lines if line["kind"] == "entity"}
     parts = (
-        ("entities", "Entities", _entities(found.verdicts, actions)),
+        ("entities", "Entities", _entities(found.verdicts)),
+        ("decisions", "Decisions", _decisions(found.verdicts, actions)),
         ("time", "Accuracy over time", _over_time(found)),
         ("drift", "Drift", _drift(found.verdicts)),
         ("labels", "Labels and rows", _counts(found)),
@@ -65,26 +66,32 @@ def _head(service: str, found: "Look", actions: Mapping[str, Mapping[str, Any]])
     return join(lines, "\n")
 
 
-def _entities(found: Sequence["EntityVerdict"], actions: Mapping[str, Mapping[str, Any]]) -> Html:
+def _entities(found: Sequence["EntityVerdict"]) -> Html:
     if not found:
         return absent("This version has served nothing yet.")
     columns = ("entity", "verdict", "rows", "labelled", "accuracy", "interval", "evaluated",
-               "AUC", "interval", "evaluated", "decision", "why")  # fmt: skip
+               "AUC", "interval", "evaluated")  # fmt: skip
     rows = []
     for one in found:
-        kind = _KINDS.get(one.verdict, "quiet")
         metrics = {judged.metric: judged for judged in one.metrics}
-        cells: list[object] = [one.entity, badge(one.verdict, kind)]
+        cells: list[object] = [one.entity, badge(one.verdict, _KINDS.get(one.verdict, "quiet"))]
         cells += [number(one.rows), number(one.labelled)]
         for name in ("accuracy", "auc"):
             judged = metrics.get(name)
             if judged is None:
                 cells += [None, None, None]
                 continue
-            cells += [figure(judged.live.value), f"{judged.live.low:.3f}-{judged.live.high:.3f}"]
+            cells += [figure(judged.live.value), f"{judged.live.low:.3f} to {judged.live.high:.3f}"]
             cells.append(figure(judged.baseline.value) if judged.baseline else None)
-        rows.append([*cells, actions[one.entity]["action"], one.why])
-    return table(columns, rows, label="Entities", text=2, notes=2)
+        rows.append(cells)
+    return table(columns, rows, label="Entities", text=2)
+
+
+def _decisions(found: Sequence["EntityVerdict"], actions: Mapping[str, Mapping[str, Any]]) -> Html:
+    if not found:
+        return absent("There was nothing to decide about.")
+    rows = [[one.entity, actions[one.entity]["action"], one.why] for one in found]
+    return table(("entity", "decision", "why"), rows, label="Decisions", text=2, notes=1)
 
 
 def _over_time(found: "Look") -> Html:

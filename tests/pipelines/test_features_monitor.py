@@ -186,13 +186,8 @@ def _backfill(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     time = datetime(2024, 1, 1, tzinfo=UTC)
     rows = {"card_id": ["c9"], "ts": [time], "seen": [time], "txn_id": ["1"], "amount": [1.0]}
     pl.DataFrame(rows).write_parquet(store / "txns" / "a.parquet")
-    source = card_spend.sources[0]
-    monkeypatch.setattr(type(source), "__hash__", object.__hash__)
-    object.__setattr__(source, "batch", Parquet(store / "txns"))
-    try:
-        backfill(card_spend, store)
-    finally:
-        object.__setattr__(source, "batch", Parquet("txns"))
+    monkeypatch.chdir(store)  # the source is a relative path
+    backfill(card_spend, store)
 
 
 @pytest.mark.parametrize(
