@@ -174,6 +174,16 @@ def test_a_store_that_stopped_is_stale_and_one_that_never_expires_is_skewed() ->
     assert one.kinds["expired"] == 0
 
 
+def test_a_value_is_there_up_to_its_ttl_and_not_later() -> None:
+    events = events_of(3, late=0)
+    last = changes(card_spend, events).filter(pl.col("card_id") == "c0").tail(1).to_dicts()[0]
+    at = last["valid_from"] + timedelta(days=1)
+    row = {"request_id": "r", "time": at, "key.card_id": "c0", "feature.count_4h": 0}
+    later = {**row, "time": at + timedelta(microseconds=1), "feature.count_4h": None}
+    assert of(skew_of([row], events), "count_4h").kinds["equal"] == 1
+    assert of(skew_of([later], events), "count_4h").kinds["expired"] == 1
+
+
 def test_a_definition_that_differs_online_is_found() -> None:
     """The server averages over all of the day, the backfill over four hours."""
     events = events_of(7, count=120, late=0)
