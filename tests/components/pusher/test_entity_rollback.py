@@ -113,7 +113,7 @@ def test_what_cannot_be_rolled_back_is_said(pushed: PushedVersions, tmp_path: Pa
     with pytest.raises(BeamfleetError, match="nothing was pushed"):
         rollback_entities(pushed.directory, ["north"])
     push(pushed, FIRST)
-    with pytest.raises(BeamfleetError, match="'north' has had no other model .* in version 1"):
+    with pytest.raises(BeamfleetError, match=r"'north' has had no other model .* in version 1"):
         rollback_entities(pushed.directory, ["north"])
     with pytest.raises(BeamfleetError, match="'nowhere' has had no model of its own"):
         rollback_entities(pushed.directory, ["nowhere"])
