@@ -21,12 +21,10 @@ from pipelines.steps import Step, method_name
 EXAMPLES = "a source of examples"
 IMAGES = "a source of images"
 SCHEMA = "a schema"
-FEATURES = "computed features"
 ROW_MODELS = "models of rows"
 
 # What each step needs, and the calls that give it.
 _NEEDS: Mapping[type[Step], tuple[str, ...]] = {
-    steps.FromFeatureView: (FEATURES,),
     steps.GenerateStatistics: (EXAMPLES,),
     steps.InferSchema: ("statistics",),
     steps.ValidateExamples: ("statistics", SCHEMA),
@@ -52,7 +50,6 @@ _GIVEN_BY: Mapping[str, tuple[type[Step], ...]] = {
         steps.GivenExamples,
         steps.FromFeatureView,
     ),
-    FEATURES: (steps.ComputeFeatures,),
     IMAGES: (steps.ReadImages, steps.GivenExamples),
     "statistics": (steps.GenerateStatistics,),
     SCHEMA: (steps.InferSchema, steps.WithSchema),
@@ -75,7 +72,6 @@ _SPLITS: tuple[tuple[type[Step], str], ...] = (
 _ADVICE = {
     EXAMPLES: ".from_csv(path) (or .from_parquet, .from_tfrecord, .with_examples, "
     ".from_feature_view)",
-    FEATURES: '.compute_features("user_code.payments.fraud")',
     "statistics": ".generate_statistics()",
     SCHEMA: ".infer_schema() or .with_schema(path)",
     "preprocessed examples": '.preprocess("user_code.taxi.preprocessing_fn")',
@@ -181,7 +177,7 @@ def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
     if isinstance(read, steps.ReadExamples):
         made = read.config.splits.names
     elif isinstance(view, steps.FromFeatureView):
-        made = tuple(view.config.splits)
+        made = view.config.split_names
     else:
         return  # another component's splits are known only when it runs
     for kind, split in _SPLITS:

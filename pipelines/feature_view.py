@@ -10,7 +10,7 @@ from pipelines.metadata import Run
 from pipelines.render import escaped, number
 
 COMPUTER = "FeatureComputer"
-_COUNTS = ("rows_in", "rejected", "filtered", "duplicates", "events", "rows_out")
+_COUNTS = ("rows_in", "rejected", "filtered", "later", "duplicates", "events", "rows_out")
 _SHORT = 12
 """Characters of a fingerprint."""
 Section = Mapping[str, Any]
@@ -56,7 +56,7 @@ def feature_lines(section: Section) -> Iterator[tuple[str, str]]:
     )
     apart = [
         f"{number(section[name])} {name}"
-        for name in ("rejected", "filtered", "duplicates")
+        for name in ("rejected", "filtered", "later", "duplicates")
         if section[name]
     ]
     yield (

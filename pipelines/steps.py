@@ -43,22 +43,12 @@ class GivenExamples:
 
 
 @dataclass(frozen=True)
-class ComputeFeatures:
-    """`compute_features`."""
-
-    features: str
-    """Dotted path of a feature service or view."""
-    store: str
-    """Folder of the store."""
-    as_of: str = ""
-    """Events until then; empty: all."""
-
-
-@dataclass(frozen=True)
 class FromFeatureView:
     """`from_feature_view`."""
 
     config: FeatureExamplesConfig
+    store: str
+    """Folder of the store of features."""
 
 
 @dataclass(frozen=True)
@@ -279,7 +269,6 @@ Step = (
     ReadExamples
     | ReadImages
     | GivenExamples
-    | ComputeFeatures
     | FromFeatureView
     | GenerateStatistics
     | InferSchema

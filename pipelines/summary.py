@@ -31,7 +31,7 @@ class Summary:
     seconds: float
     features: Section = field(default_factory=dict)
     """service, version, definition, as_of, store, views (a list); of all views rows_in, rejected,
-    filtered, duplicates, events, rows_out."""
+    filtered, later, duplicates, events, rows_out."""
     examples: Section = field(default_factory=dict)
     """rows_in, rows_rejected, rows_gap, rows_<split>; where there are any: rejects (the file),
     rows_eval_in_train, notes on the columns' types."""

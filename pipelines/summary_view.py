@@ -98,7 +98,7 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
 
 
 def _rows(section: Section) -> str:
-    apart = ("rows_in", "rows_rejected", "rows_repeated", "rows_gap", "rows_eval_in_train")
+    apart = ("rows_in", "rows_rejected", "rows_gap", "rows_eval_in_train")
     splits = [
         f"{number(count)} {name.removeprefix('rows_')}"
         # ML Metadata keeps no order: the split to train on first.
@@ -107,8 +107,6 @@ def _rows(section: Section) -> str:
     ]
     rejected = section.get("rows_rejected", 0)
     text = f"{number(section.get('rows_in', 0))} in, {number(rejected)} rejected"
-    if section.get("rows_repeated"):
-        splits.append(f"{number(section['rows_repeated'])} repeated")
     if section.get("rows_gap"):
         splits.append(f"{number(section['rows_gap'])} in the gap")
     if section.get("rows_eval_in_train"):

@@ -50,7 +50,6 @@ _ADD: Mapping[type[Step], Callable[[Graph, Any], None]] = {
     steps.ReadExamples: examples.read_examples,
     steps.ReadImages: examples.read_images,
     steps.GivenExamples: examples.given_examples,
-    steps.ComputeFeatures: features.compute_features,
     steps.FromFeatureView: features.from_feature_view,
     steps.GenerateStatistics: examples.generate_statistics,
     steps.InferSchema: examples.infer_schema,
