@@ -16,6 +16,7 @@ from components.feature_example_gen.labelled import labelled_service
 from components.feature_example_gen.make import Made, make_examples
 from components.feature_example_gen.state import state
 from components.feature_store.store import FeatureStore
+from components.feature_vectors.trained_with import of_service, write_trained_with
 from components.features.service import FeatureService
 
 
@@ -42,6 +43,8 @@ class Executor(base_executor.BaseExecutor):
         # Later runs may have computed other values since the views were taken from the cache.
         compute(service, store, as_of)
         made = make_examples(service, config, store, as_of, examples.uri)
+        trained = of_service(service, config, str(store.root.absolute()), made.fitted)
+        write_trained_with(examples.uri, trained)
         examples.split_names = artifact_utils.encode_split_names(list(config.split_names))
         examples.span = 0
         examples.set_string_custom_property("payload_format", "FORMAT_PARQUET")

@@ -16,6 +16,7 @@ from components.feature_example_gen.labelled import example_columns
 from components.feature_example_gen.splits import NAMES, by_time
 from components.feature_store.split_files import read_split
 from components.feature_store.store import FeatureStore
+from components.feature_vectors.plain import plain_table
 from components.features.service import FeatureService
 
 _UNKNOWN = "not known as of"
@@ -78,23 +79,7 @@ def as_table(service: FeatureService, frame: pl.DataFrame) -> pa.Table:
 
     A time becomes seconds since 1970, true becomes 1.
     """
-    columns = [_as_example(frame[name]) for name in example_columns(service)]
-    return (
-        pl.DataFrame(columns)
-        .to_arrow(compat_level=pl.CompatLevel.oldest())
-        .cast(pa.schema([(column.name, _ARROW[column.dtype]) for column in columns]))
-    )
-
-
-_ARROW = {pl.String(): pa.string(), pl.Int64(): pa.int64(), pl.Float64(): pa.float64()}
-
-
-def _as_example(values: pl.Series) -> pl.Series:
-    if isinstance(values.dtype, pl.Datetime):
-        return values.dt.epoch("us").cast(pl.Float64) / 1e6
-    if values.dtype == pl.Boolean or values.dtype.is_integer():
-        return values.cast(pl.Int64)
-    return values.cast(pl.Float64) if values.dtype.is_numeric() else values.cast(pl.String)
+    return plain_table(frame.select(example_columns(service)))
 
 
 def _reject(row: Mapping[str, Any]) -> Reject:
