@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipelines.pipeline import Pipeline
-from user_code.payments import HPARAMS, THRESHOLDS
+from user_code.payments import DATA, HPARAMS, THRESHOLDS
 
 FRAUD = "user_code.payments.fraud"
 
@@ -26,5 +26,7 @@ def pipeline(root: Path | None = None) -> Pipeline:
         .evaluate(["auc", "f1"], THRESHOLDS, slices=["category"])
         .infra_validate(max_startup_s=5, max_p99_ms=200)
         .push_to()
+        .stream_features(until="2024-05-24T18:00")
+        .predict_online(DATA / "newest")
         .cache()
     )

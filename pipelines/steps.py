@@ -52,6 +52,22 @@ class FromFeatureView:
 
 
 @dataclass(frozen=True)
+class StreamFeatures:
+    """`stream_features`."""
+
+    until: str
+    """Where the streams end, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class PredictOnline:
+    """`predict_online`."""
+
+    requests: str
+    """Parquet file or folder."""
+
+
+@dataclass(frozen=True)
 class GenerateStatistics:
     """`generate_statistics`."""
 
@@ -270,6 +286,8 @@ Step = (
     | ReadImages
     | GivenExamples
     | FromFeatureView
+    | StreamFeatures
+    | PredictOnline
     | GenerateStatistics
     | InferSchema
     | WithSchema

@@ -129,8 +129,7 @@ def _days(first: datetime, last: datetime) -> list[date]:
 
 def _apart(days: Sequence[Parity]) -> int:
     return sum(
-        one.only_stream + one.only_backfill + max(one.differing.values(), default=0)
-        for one in days
+        one.only_stream + one.only_backfill + max(one.differing.values(), default=0) for one in days
     )
 
 
@@ -139,8 +138,7 @@ def _check(view: FeatureView, days: Sequence[Parity]) -> None:
         if not day.same:
             example = next(_shown(day.examples), "")
             raise BeamfleetError(
-                f"view {view.name!r}: the stream says of {day.day} something else than the "
-                f"backfill: {day.only_stream} points of the stream only, {day.only_backfill} of the "
+                f"view {view.name!r}: stream and backfill of {day.day} differ: {day.only_stream} points of the stream only, {day.only_backfill} of the "
                 f"backfill only, {sum(day.differing.values())} values differ, such as {example}"
             )
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Self
 
 from components.feature_example_gen.config import FeatureExamplesConfig
 from pipelines import steps
 from pipelines.builder.recorder import Recorder
-from pipelines.sources import made
+from pipelines.sources import PathLike, made
 
 Moment = str | date
 """A day, a time, or either as text: "2024-05-22", "2024-05-22T18:00:00Z". Without a zone: UTC."""
@@ -53,6 +54,26 @@ class FeatureSteps(Recorder):
             request={name: kind.__name__ for name, kind in (request or {}).items()},
         )
         return self._record(steps.FromFeatureView(config, str(self.root / "features")))
+
+    def stream_features(self, *, until: Moment) -> Self:
+        """Fills the online store as of `from_feature_view`, and streams into it what came since.
+
+        What the stream said is compared with a backfill of the same time; where they differ by more
+        than the events that came too late, the run stops.
+
+        Args:
+          until: Where the watermark moves when there is nothing more to read.
+        """
+        return self._record(steps.StreamFeatures(_text(until)))
+
+    def predict_online(self, requests: PathLike) -> Self:
+        """Asks a server of the pushed models about new rows, each at its own time.
+
+        Args:
+          requests: Parquet file or folder with the service's keys, request columns and the column
+            of time of its labels. The features are those of the online store.
+        """
+        return self._record(steps.PredictOnline(str(Path(requests).absolute())))
 
 
 def _text(moment: Moment) -> str:
