@@ -138,8 +138,9 @@ def _check(view: FeatureView, days: Sequence[Parity]) -> None:
         if not day.same:
             example = next(_shown(day.examples), "")
             raise BeamfleetError(
-                f"view {view.name!r}: stream and backfill of {day.day} differ: {day.only_stream} points of the stream only, {day.only_backfill} of the "
-                f"backfill only, {sum(day.differing.values())} values differ, such as {example}"
+                f"view {view.name!r}: stream and backfill of {day.day} differ: {day.only_stream} "
+                f"points of the stream only, {day.only_backfill} of the backfill only, "
+                f"{sum(day.differing.values())} values differ, such as {example}"
             )
 
 

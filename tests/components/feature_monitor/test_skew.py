@@ -242,4 +242,3 @@ def test_what_counts_as_the_same() -> None:
     one = pl.Series([1.0, 1.0, nan, nan, None, None, inf, inf, 0.0])
     other = pl.Series([1.0 + 1e-12, 1.001, nan, 1.0, None, 1.0, inf, 1.0, 0.0])
     assert same(one, other, 1e-9).to_list() == [1, 0, 1, 0, 1, 0, 1, 0, 1]
-    

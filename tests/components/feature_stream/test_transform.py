@@ -7,22 +7,19 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.testing.test_stream import TestStream
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 from hypothesis import HealthCheck, Phase, given, settings
 
-from components.errors import BeamfleetError
 from components.feature_stream.state import BEFORE, Event
 from components.feature_stream.sweep import Sweep
 from components.feature_stream.transform import StreamFeatures
-from components.features import Rolling
 from components.features.window import Window
 from tests.components.feature_stream import test_sweep
 from tests.components.feature_stream.streams import (
     AGGREGATORS,
     Arrival,
     arrivals,
-    at,
     by_definition,
     row_of,
     utc,
