@@ -22,6 +22,9 @@ def check_features(name: str, recorded: Steps) -> None:
     try:
         _check_examples(view.config)
         _check_columns(view.config, recorded)
+        stream = recorded.get(steps.StreamFeatures)
+        if isinstance(stream, steps.StreamFeatures):
+            _check_stream(view.config, stream.until)
     except BeamfleetError as error:
         raise BeamfleetError(f"pipeline {name!r}: {error}") from error
 
@@ -49,6 +52,21 @@ def _check_examples(config: FeatureExamplesConfig) -> None:
                 f"split {split!r} begins at {start}, behind as_of, {config.as_of}: it would have "
                 "no rows"
             )
+
+
+def _check_stream(config: FeatureExamplesConfig, until: str) -> None:
+    from components.feature_backfill.source_files import files_of
+    from components.feature_computer.declared import declared, moment
+    from components.feature_streamer.state import streams_of
+
+    begin, end = moment(config.as_of, "as_of"), moment(until, "until of stream_features()")
+    if begin is None or end is None or end <= begin:
+        raise BeamfleetError(
+            f"stream_features(until={until!r}) ends before it begins, at as_of={config.as_of!r} of "
+            "from_feature_view(): give a later time"
+        )
+    for source in streams_of(declared(config.features)):
+        files_of(source)
 
 
 def _check_columns(config: FeatureExamplesConfig, recorded: Steps) -> None:
