@@ -10,9 +10,15 @@ from pipelines.metadata import Run
 from pipelines.render import escaped, number
 
 COMPUTER = "FeatureComputer"
-_COUNTS = ("rows_in", "rejected", "filtered", "duplicates", "events", "rows_out")
+STREAMER = "FeatureStreamer"
+PREDICTOR = "OnlinePredictor"
+_COUNTS = ("rows_in", "rejected", "filtered", "later", "duplicates", "events", "rows_out")
 _SHORT = 12
 """Characters of a fingerprint."""
+_STREAMED = (
+    "rows", "events", "late", "duplicates", "rejected", "filtered", "changes", "points", "apart",
+    "apart_by_late",
+)  # fmt: skip
 Section = Mapping[str, Any]
 
 
@@ -30,6 +36,27 @@ def features_section(run: Run) -> dict[str, Any]:
         **{name: int(made.properties.get(name) or 0) for name in ("version", *_COUNTS)},
         "views": views,
     }
+
+
+def stream_section(run: Run) -> dict[str, Any]:
+    """What came by stream, and whether it says what a backfill says."""
+    node = run.node(STREAMER)
+    stream = node.output("stream") if node else None
+    if stream is None:
+        return {}
+    counts = {name: int(stream.properties.get(name) or 0) for name in _STREAMED}
+    return {"until": str(stream.properties.get("until") or ""), **counts}
+
+
+def online_section(run: Run) -> dict[str, Any]:
+    """What a running server answered."""
+    node = run.node(PREDICTOR)
+    result = node.output("inference_result") if node else None
+    if result is None:
+        return {}
+    names = ("rows_in", "rows", "rows_failed", "p50_ms", "p99_ms", "model_version", "skipped")
+    found = {name: result.properties[name] for name in names if name in result.properties}
+    return {**found, "path": result.uri}
 
 
 def features_of(properties: Mapping[str, Any]) -> str:
@@ -56,7 +83,7 @@ def feature_lines(section: Section) -> Iterator[tuple[str, str]]:
     )
     apart = [
         f"{number(section[name])} {name}"
-        for name in ("rejected", "filtered", "duplicates")
+        for name in ("rejected", "filtered", "later", "duplicates")
         if section[name]
     ]
     yield (
@@ -64,3 +91,37 @@ def feature_lines(section: Section) -> Iterator[tuple[str, str]]:
         f"{number(section['rows_in'])} in, {', '.join([*apart, number(section['events'])])} used; "
         f"{number(section['rows_out'])} values",
     )
+
+
+def stream_lines(section: Section) -> Iterator[tuple[str, str]]:
+    """The events of the streams, and parity."""
+    if not section:
+        return
+    apart = [
+        f"{number(section[name])} {name}"
+        for name in ("late", "duplicates", "rejected", "filtered")
+        if section[name]
+    ]
+    used = f"{number(section['events'])} used"
+    yield "stream", f"{number(section['rows'])} lines in, {', '.join([*apart, used])}"
+    late = f", {number(section['apart_by_late'])} more differ by late events"
+    holds = "[green]parity holds[/]" if not section["apart"] else "[bold red]parity is broken[/]"
+    yield (
+        "",
+        f"{holds}: {number(section['points'])} values are those of the backfill"
+        + (late if section["apart_by_late"] else ""),
+    )
+
+
+def online_lines(section: Section) -> Iterator[tuple[str, str]]:
+    """The requests to the server."""
+    if section.get("skipped"):
+        yield "online", f"[yellow]skipped[/]: {escaped(section['skipped'])}"
+    elif section:
+        yield (
+            "online",
+            f"{number(section.get('rows', 0))} of {number(section.get('rows_in', 0))} rows "
+            f"predicted by a server with version {section.get('model_version')}, with vectors from "
+            f"the online store, {number(section.get('rows_failed', 0))} failed "
+            f"[dim](p50 {section.get('p50_ms', 0):.1f} ms, p99 {section.get('p99_ms', 0):.1f} ms)[/]",
+        )

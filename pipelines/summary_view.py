@@ -12,7 +12,7 @@ from pipelines.caption_view import caption_lines, show_captions
 from pipelines.entities import serves_own
 from pipelines.entity_view import VERDICTS, entity_lines, show_entities
 from pipelines.events import CONDITION
-from pipelines.feature_view import feature_lines
+from pipelines.feature_view import feature_lines, online_lines, stream_lines
 from pipelines.render import STATE_STYLES, duration, escaped, figure, number, plain_table
 from pipelines.summary import Section, Summary
 
@@ -93,12 +93,14 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "serving", _infra(summary.infra)
     if summary.push:
         yield "pushed", _push(summary)
+    yield from stream_lines(summary.stream)
+    yield from online_lines(summary.online)
     if summary.inference:
         yield "bulk inference", _inference(summary.inference, of_entities=bool(summary.training))
 
 
 def _rows(section: Section) -> str:
-    apart = ("rows_in", "rows_rejected", "rows_repeated", "rows_gap", "rows_eval_in_train")
+    apart = ("rows_in", "rows_rejected", "rows_gap", "rows_eval_in_train")
     splits = [
         f"{number(count)} {name.removeprefix('rows_')}"
         # ML Metadata keeps no order: the split to train on first.
@@ -107,8 +109,6 @@ def _rows(section: Section) -> str:
     ]
     rejected = section.get("rows_rejected", 0)
     text = f"{number(section.get('rows_in', 0))} in, {number(rejected)} rejected"
-    if section.get("rows_repeated"):
-        splits.append(f"{number(section['rows_repeated'])} repeated")
     if section.get("rows_gap"):
         splits.append(f"{number(section['rows_gap'])} in the gap")
     if section.get("rows_eval_in_train"):

@@ -33,6 +33,9 @@ class ModelSpec:
     """All classes of the label, sorted; () for regression. Probabilities align to it."""
     entity_types: tuple[str, ...] = ()
     """`string` | `int64` | `double` of each entity column; () makes all of them `string`."""
+    service: str = ""
+    """The feature service that the rows were made with, see `components.feature_vectors`; "" if
+    there is none."""
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -48,6 +51,8 @@ class ModelSpec:
         overlap = {self.label, *self.entity_columns} & set(names)
         if overlap:
             raise BeamfleetError(f"{sorted(overlap)} cannot be features: label or entity column")
+        if not isinstance(self.service, str):
+            raise BeamfleetError(f"service is {type(self.service).__name__}, expected text")
         unknown = [pair for pair in self.features if pair[1] not in COLUMN_TYPES]
         if unknown:
             raise BeamfleetError(f"features {unknown} have a type outside {COLUMN_TYPES}")
@@ -86,6 +91,7 @@ class ModelSpec:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
+        of_service = {"service": self.service} if self.service else {}
         return {
             "entity_columns": list(self.entity_columns),
             "entity_types": list(self.entity_types),
@@ -93,6 +99,7 @@ class ModelSpec:
             "task": self.task,
             "features": [list(pair) for pair in self.features],
             "classes": list(self.classes),
+            **of_service,
         }
 
     @staticmethod
@@ -110,6 +117,7 @@ class ModelSpec:
                 features=tuple((name, kind) for name, kind in values["features"]),
                 classes=tuple(values["classes"]),
                 entity_types=tuple(values.get("entity_types", ())),
+                service=values.get("service", ""),
             )
             spec.fingerprint()  # fails for text that is not Unicode
             return spec

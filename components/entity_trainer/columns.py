@@ -30,6 +30,8 @@ class TrainingColumns:
     """Classes that the schema declares; classes seen in the data are added."""
     entity_types: tuple[str, ...] = ()
     """`string` | `int64` | `double` of each entity column."""
+    service: str = ""
+    """See ModelSpec."""
 
     @staticmethod
     def of_schema(schema: Any, config: TrainConfig) -> "TrainingColumns":
@@ -66,7 +68,13 @@ class TrainingColumns:
         """The spec of all models, given the classes in the data."""
         names: Any = sorted({*classes, *self.label_domain})
         return ModelSpec(
-            self.entity, self.label, self.task, self.features, tuple(names), self.entity_types
+            self.entity,
+            self.label,
+            self.task,
+            self.features,
+            tuple(names),
+            self.entity_types,
+            self.service,
         )
 
     def plain(self, batch: pa.RecordBatch, name: str, kind: str) -> pa.Array:

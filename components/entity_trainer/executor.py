@@ -1,6 +1,7 @@
 """Executor of EntityTrainer."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from tfx import types
@@ -15,6 +16,7 @@ from components.entity_trainer.pool import warm_up
 from components.entity_trainer.train import TrainEntities, shards_for, workers_for
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit, ReadExamples
+from components.feature_vectors.trained_with import read_trained_with
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -31,6 +33,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         config = _config(exec_properties)
         warm_up(config.train_fn)  # imports while the pipeline is built and the rows are read
         columns = TrainingColumns.of_schema(_read_schema(input_dict), config)
+        columns = replace(columns, service=read_trained_with(examples.uri))
         source = _source(examples, exec_properties["train_split"])
         rows = examples.get_int_custom_property(f"rows_{source.split}")
         with self._make_beam_pipeline() as pipeline:

@@ -3,10 +3,9 @@
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,13 +20,12 @@ from components.feature_backfill.generation import (
     manifest_of,
     publish,
 )
-from components.feature_backfill.keyed_piece import PieceCounts, write_piece
+from components.feature_backfill.keyed_piece import PieceCounts, collect_rejects, write_piece
 from components.feature_backfill.logs import known_log, read_events, read_log, scan_events, scan_log
-from components.feature_backfill.shard_log import SHARD_ROWS, ShardCounts, ShardLog
+from components.feature_backfill.shard_log import SHARD_ROWS, ShardCounts, whole_shard
 from components.feature_backfill.source_files import Piece, data_fingerprint, pieces_of
 from components.features.definition import fingerprint
 from components.features.view import FeatureView
-from components.files import write_json
 from components.progress import forget, tell
 
 __all__ = ["BackfillReport", "backfill", "known_log", "read_events", "read_log"]
@@ -86,18 +84,52 @@ def backfill(
       BeamfleetError: a source cannot be read, the view's functions fail, another backfill of this
         view is running, or the check says so.
     """
+
+    def made(generation: Path, at: datetime | None) -> dict[str, Any]:
+        return _Run(view, generation, at, workers or _cores(), progress or _told(view)).made()
+
+    return made_once(view, root, as_of, made, check)
+
+
+def made_once(
+    view: FeatureView,
+    root: Path,
+    as_of: datetime | None,
+    made: Callable[[Path, datetime | None], dict[str, Any]],
+    check: Check | None = None,
+) -> BackfillReport:
+    """Makes the generation unless it is whole, and shows it to readers.
+
+    Args:
+      view: See `backfill`; root, as_of, check, too.
+      made: Makes the generation in a folder; gives `shards` and `counts`.
+    """
     at = as_of.replace(tzinfo=as_of.tzinfo or UTC) if as_of is not None else None
     with locked(view, root):
         what = _what(view, at)
         name = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:20]
         generation = folder_of(view, root) / name
         if not is_whole(generation):
-            run = _Run(view, generation, at, workers or _cores(), progress or _told(view))
-            finish(generation, what | run.made())
+            (generation / "events").mkdir(parents=True, exist_ok=True)
+            (generation / "log").mkdir(exist_ok=True)
+            finish(generation, what | made(generation, at))
         if check is not None:
             check(view, scan_log(generation), scan_events(generation), at)
         publish(generation)
     return BackfillReport(**manifest_of(generation)["counts"], folder=str(generation))
+
+
+def shards_for(pieces: Sequence[Piece]) -> int:
+    """So many that memory stays as it is while the data grows."""
+    return min(max(-(-sum(one.rows for one in pieces) // SHARD_ROWS), 1), _MOST_SHARDS)
+
+
+def counts_of(read: Sequence[PieceCounts], swept: Sequence[ShardCounts]) -> dict[str, int]:
+    """The counts of the report."""
+    of_pieces = ("rows_in", "rejected", "filtered", "later")
+    counts = {field: sum(getattr(one, field) for one in read) for field in of_pieces}
+    of_shards = ("duplicates", "events", "rows_out")
+    return counts | {field: sum(getattr(one, field) for one in swept) for field in of_shards}
 
 
 def _what(view: FeatureView, as_of: datetime | None) -> dict[str, Any]:
@@ -138,23 +170,17 @@ class _Run:
         self._view, self._generation, self._as_of = view, generation, as_of
         self._workers, self._progress = workers, progress
         self._events, self._log = generation / "events", generation / "log"
-        self._events.mkdir(parents=True, exist_ok=True)
-        self._log.mkdir(exist_ok=True)
 
     def made(self) -> dict[str, Any]:
         """Writes what is missing, and counts everything."""
         pieces = pieces_of(self._view.sources)
-        shards = min(max(-(-sum(one.rows for one in pieces) // SHARD_ROWS), 1), _MOST_SHARDS)
+        shards = shards_for(pieces)
         named = [(f"piece-{place:05}", piece) for place, piece in enumerate(pieces)]
         read = self._all("pieces", lambda one: self._piece(*one, shards), named)
-        self._collect_rejects([name for name, _ in named])
+        collect_rejects(self._generation, [name for name, _ in named])
         rows = [sum(counts.shards[shard] for counts in read) for shard in range(shards)]
         swept = self._all("shards", lambda one: self._shard(*one, shards), list(enumerate(rows)))
-        fields = ("rows_in", "rejected", "filtered", "later")
-        counts = {field: sum(getattr(one, field) for one in read) for field in fields}
-        for field in ("duplicates", "events", "rows_out"):
-            counts[field] = sum(getattr(one, field) for one in swept)
-        return {"shards": shards, "counts": counts}
+        return {"shards": shards, "counts": counts_of(read, swept)}
 
     def _all(self, noun: str, work: Callable[[T], R], of: list[T]) -> list[R]:
         done = []
@@ -167,25 +193,9 @@ class _Run:
     def _piece(self, name: str, piece: Piece, shards: int) -> PieceCounts:
         return write_piece(self._view, piece, name, self._as_of, shards, self._events)
 
-    def _collect_rejects(self, names: list[str]) -> None:
-        """One file of all, for people."""
-        parts = [pl.read_parquet(self._events / f"{name}.rejects") for name in names]
-        staged = self._generation / "rejects.tmp"
-        pl.concat(parts).write_parquet(staged)
-        staged.replace(self._generation / "rejects.parquet")
-
     def _shard(self, shard: int, rows: int, shards: int) -> ShardCounts:
-        """Its folder is there if all of it is."""
-        whole, staged = self._log / f"shard-{shard:05}", self._log / f"shard-{shard:05}.tmp"
-        if whole.exists():
-            return ShardCounts(**json.loads((whole / "counts.json").read_text()))
-        if staged.exists():
-            shutil.rmtree(staged)
-        staged.mkdir()
-        counts = ShardLog(self._view, staged).write(self._events, shard, shards, rows)
-        write_json(str(staged / "counts.json"), asdict(counts))
-        staged.replace(whole)
-        return counts
+        whole = self._log / f"shard-{shard:05}"
+        return whole_shard(self._view, whole, self._events, shard, shards, rows)
 
 
 def _in_order(pool: ThreadPoolExecutor, work: Callable[[T], R], of: Iterable[T]) -> Iterable[R]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +32,12 @@ class PieceCounts:
     """Happened, or came to be known, after the point in time of the backfill."""
     shards: list[int]
     """Events of each shard."""
+
+    @classmethod
+    def of(cls, counts: Counter[str], shards: list[int]) -> "PieceCounts":
+        """The sums over the batches of a piece."""
+        rows_in, rejected = counts["rows_in"], counts["rejected"]
+        return cls(rows_in, rejected, counts["filtered"], counts["later"], shards)
 
 
 @dataclass(frozen=True)
@@ -90,12 +96,17 @@ def write_piece(
             writer.append(batch.events, shard)
     writer.close()
     pl.concat(rejects).write_parquet(folder / f"{name}.rejects")
-    made = PieceCounts(
-        **{field: counts[field] for field in ("rows_in", "rejected", "filtered", "later")},
-        shards=events.tolist(),
-    )
+    made = PieceCounts.of(counts, events.tolist())
     write_json(str(done), asdict(made))
     return made
+
+
+def collect_rejects(generation: Path, names: Sequence[str]) -> None:
+    """Writes those of all pieces into one file, for people."""
+    parts = [pl.read_parquet(generation / "events" / f"{name}.rejects") for name in names]
+    staged = generation / "rejects.tmp"
+    pl.concat([pl.DataFrame(schema=REJECTS), *parts]).write_parquet(staged)
+    staged.replace(generation / "rejects.parquet")
 
 
 def _rejects(piece: Piece, batch: Batch, rejects: pl.DataFrame) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """The change log of one shard, in files, with as much in memory as a shard should have."""
 
+import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from components.feature_values.changes import counted_changes
 from components.feature_values.ordered import Ints, microseconds_of
 from components.feature_values.slices import SlicedChanges
 from components.features.view import FeatureView
+from components.files import write_json
 
 SHARD_ROWS = 500_000
 """Events of a shard, when all keys are alike."""
@@ -35,6 +37,30 @@ class ShardCounts:
     duplicates: int
     rows_out: int
     """Of the change log."""
+
+
+def whole_shard(
+    view: FeatureView, whole: Path, events: Path, shard: int, shards: int, rows: int
+) -> ShardCounts:
+    """Sweeps a shard into a folder that is there only if all of it is; if it is, nothing is done.
+
+    Args:
+      view: Whose events they are.
+      whole: The folder.
+      events: Folder of event files.
+      shard: Which shard of them.
+      shards: How many there are.
+      rows: How many events the shard has.
+    """
+    staged = whole.with_name(f"{whole.name}.tmp")
+    if not whole.exists():
+        if staged.exists():
+            shutil.rmtree(staged)
+        staged.mkdir()
+        counts = ShardLog(view, staged).write(events, shard, shards, rows)
+        write_json(str(staged / "counts.json"), asdict(counts))
+        staged.replace(whole)
+    return ShardCounts(**json.loads((whole / "counts.json").read_text()))
 
 
 class ShardLog:

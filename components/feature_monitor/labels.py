@@ -79,11 +79,9 @@ def match_labels(
     """
     source = _source(service)
     known, rejected = _known(labels, service, source, now)
-    first = served.sort("time", "request_id").with_row_index(_ROW)
-    by_id = _id_column(first, service, source) if source.id else pl.lit(None, pl.String)
-    marked = first.with_columns(by_id.alias(_ID))
-    identity = pl.coalesce(pl.col(_ID), pl.col("request_id"))
-    once = marked.filter(identity.is_first_distinct()) if source.id else marked
+    ordered = served.sort("time", "request_id").with_row_index(_ROW)
+    marked = ordered.with_columns(_id_column(service, source).alias(_ID))
+    once = marked.filter(_is_first())
     found = once.join(known.drop_nulls(_ID).select(_ID, LABEL, _CREATED), on=_ID, how="left")
     if within is not None:
         found = _by_time(found, known, service, within)
@@ -160,9 +158,19 @@ def _known(
     return arrived.unique(identity, keep="last", maintain_order=True), frame.height - whole.height
 
 
-def _id_column(served: pl.DataFrame, service: FeatureService, source: Source) -> pl.Expr:
-    column = f"{REQUEST}{source.id}" if source.id in service.request else "request_id"
-    return pl.col(column).cast(pl.String)
+def _id_column(service: FeatureService, source: Source) -> pl.Expr:
+    """The id that a label would have. A request's id says which row only if it has one row."""
+    if not source.id:
+        return pl.lit(None, pl.String)
+    if source.id in service.request:
+        return pl.col(f"{REQUEST}{source.id}").cast(pl.String)
+    return pl.when(pl.len().over("request_id", "time") == 1).then("request_id")
+
+
+def _is_first() -> pl.Expr:
+    """Whether a row is of the first answer: the rows of one request have one time."""
+    first = pl.col("time") == pl.col("time").min().over("request_id")
+    return first & (pl.col(_ID).is_null() | pl.col(_ID).is_first_distinct())
 
 
 def _by_time(

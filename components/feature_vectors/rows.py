@@ -46,8 +46,18 @@ def frame_of_rows(service: FeatureService, rows: Sequence[Mapping[str, Any]]) ->
     for number, row in enumerate(rows):
         if row.keys() != kinds.keys():
             raise RowError(_other_columns(service, number, row, kinds))
-    columns = [_column([row[name] for row in rows], name, kind) for name, kind in kinds.items()]
-    return checked_keys(service, pl.DataFrame(columns))
+    return frame_of_columns(service, {name: [row[name] for row in rows] for name in kinds})
+
+
+def frame_of_columns(service: FeatureService, columns: Mapping[str, list[Any]]) -> pl.DataFrame:
+    """Columns of JSON values, all keys and request columns of them, in their types.
+
+    Raises:
+      RowError: a value is of another type, or a key is null.
+    """
+    kinds = columns_of(service)
+    made = [_column(columns[name], name, kind) for name, kind in kinds.items()]
+    return checked_keys(service, pl.DataFrame(made))
 
 
 def checked_frame(service: FeatureService, frame: pl.DataFrame) -> pl.DataFrame:

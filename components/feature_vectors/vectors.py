@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -12,8 +12,8 @@ from components.feature_store import transformations
 from components.feature_values.on_demand import REQUEST_TIME, with_on_demand
 from components.feature_vectors.rows import checked_frame
 from components.features.service import FeatureService
-from components.features.view import FeatureView
 from components.online_store import OnlineStore
+from components.online_store.points import Stored
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Vectors:
 class FeatureVectors:
     """The vectors of one version of a service. Threads may share it.
 
-    What a row of now is given is what `point_in_time_join` gives a label of that time: values before
-    it for a strict boundary, up to it for an inclusive one; those of `offset` earlier; a value that
-    is older than its view's ttl is null.
+    What a row of now is given is what `point_in_time_join` gives a label of that time: values
+    before it for a strict boundary, up to it for an inclusive one; those of `offset` earlier; a
+    value that is older than its view's ttl is null.
     """
 
     def __init__(
@@ -92,7 +92,17 @@ class FeatureVectors:
             inputs = transformations.apply(self.service, inputs, self._fitted)
         return Vectors(known, pl.DataFrame(valid_from), inputs)
 
-    def _known(self, view: FeatureView, asked: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    def check(self) -> None:
+        """Asks the store about each view.
+
+        Raises:
+          BeamfleetError: it cannot be reached, or has a view with another schema.
+        """
+        now, nobody = datetime.now(UTC), pl.DataFrame(schema=dict.fromkeys(self.service.keys))
+        for view, _ in self._views:
+            self._online.read(view, nobody.cast(pl.Null).select(view.keys), now)
+
+    def _known(self, view: Stored, asked: pl.DataFrame, at: datetime) -> pl.DataFrame:
         """The view's values as of then."""
         strict = self.service.boundary == "strict"
         last = at - timedelta(microseconds=1) if strict else at
@@ -104,9 +114,9 @@ class FeatureVectors:
         return values.select(pl.when(fresh).then(pl.all()))
 
 
-def _views(service: FeatureService) -> list[tuple[FeatureView, list[str]]]:
+def _views(service: FeatureService) -> list[tuple[Stored, list[str]]]:
     """Each view once, with the features that are read of it."""
-    found: dict[tuple[str, int], tuple[FeatureView, dict[str, None]]] = {}
+    found: dict[tuple[str, int], tuple[Stored, dict[str, None]]] = {}
     for one in service.needed:
         _, features = found.setdefault((one.view.name, one.view.version), (one.view, {}))
         features |= dict.fromkeys(one.features)

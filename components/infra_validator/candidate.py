@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from components.infra_validator.malformed import Malformed
-from components.model_server.servable import is_ensemble
+from components.model_server.servable import has_feature_service, is_ensemble
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,10 @@ def open_candidate(uri: str) -> Candidate:
         from components.infra_validator.ensemble_candidate import EnsembleCandidate
 
         return EnsembleCandidate(uri)
+    if has_feature_service(uri):
+        from components.infra_validator.featured_candidate import FeaturedCandidate
+
+        return FeaturedCandidate(uri)
     from components.infra_validator.entity_candidate import EntityCandidate
 
     return EntityCandidate(uri)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,9 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def running_server(model_uri: str, folder: Path) -> Iterator[ServerProcess]:
+def running_server(
+    model_uri: str, folder: Path, options: Sequence[str] = ()
+) -> Iterator[ServerProcess]:
     """Starts the server on a store and ends it with the block, whatever happens there.
 
     The server also ends by itself when its standard input does, so that a killed validator leaves
@@ -99,10 +101,11 @@ def running_server(model_uri: str, folder: Path) -> Iterator[ServerProcess]:
     Args:
       model_uri: entity-models store, or ensemble.
       folder: gets status.json and server.log.
+      options: more of the server's command line.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "components.model_server", model_uri, "--port=0"]
-    command += [f"--status-file={folder / 'status.json'}", "--stop-with-stdin"]
+    command += [f"--status-file={folder / 'status.json'}", "--stop-with-stdin", *options]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command,

@@ -37,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--request-timeout-s", type=float, default=ServerConfig.request_timeout_s, help="seconds")
     add("--cache-bytes", type=int, default=ServerConfig.cache_bytes, help="bytes of loaded models")
     add("--status-file", default=ServerConfig.status_file, help="JSON file: how far the start is")
+    add(
+        "--log-served",
+        action="store_true",
+        help="log vectors and predictions in served/ of the store of features",
+    )
     add("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     return parser
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -62,4 +62,5 @@ def predictions(outputs: Outputs, served: Served) -> Sequence[Any]:
 def _answer(served: Served, asked: Asked) -> Outputs:
     more = served.servable.predicted
     outputs = [*asked.wanted, *([more] if more and more not in asked.wanted else [])]
-    return served.servable.answer(asked.inputs, outputs, asked.limits)
+    limits = replace(asked.limits, version=served.version)
+    return served.servable.answer(asked.inputs, outputs, limits)

@@ -32,6 +32,9 @@ class ServerConfig:
     """Bound of the loaded models of one version, least recently used ones go first."""
     status_file: str = ""
     """JSON file that says how far the start is; see `startup`. "" writes none."""
+    log_served: bool = False
+    """Append the vectors and predictions of models with a feature service to the log of its store.
+    """
     stop_with_stdin: bool = False
     """Stop when standard input ends, so that the server does not outlive its parent."""
 

@@ -72,6 +72,9 @@ class ServableEntityModels:
         self.models.check()
         self.models.own(damaged)
 
+    def log_answers(self) -> None:
+        """They read no features that a log could keep."""
+
     def input_tensors(self) -> list[dict[str, Any]]:
         return input_tensors(self.models.spec)
 
@@ -83,11 +86,12 @@ class ServableEntityModels:
     ) -> list[dict[str, Any]]:
         result = predict(self.models, to_table(inputs, self.models.spec, limits.max_rows))
         check_rows(result.column("error").to_pylist())
-        _count(result)
+        count_rows(result)
         return [t for t in to_outputs(result, self.models.spec) if t["name"] in outputs]
 
 
-def _count(result: pa.Table) -> None:
+def count_rows(result: pa.Table) -> None:
+    """Counts them for /metrics, by whether the fallback answered."""
     fallback = int(pc.sum(result.column("fallback")).as_py())
     metrics.ROWS.labels("true").inc(fallback)
     metrics.ROWS.labels("false").inc(result.num_rows - fallback)

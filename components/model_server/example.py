@@ -8,7 +8,7 @@ from typing import Any
 from components.model_server.requests import IMAGE
 
 _FILE = "photo.jpg"
-_PLACEHOLDERS: Mapping[str, object] = {"BYTES": "word", "INT64": 1, "FP64": 1.5}
+_PLACEHOLDERS: Mapping[str, object] = {"BYTES": "word", "INT64": 1, "FP64": 1.5, "BOOL": True}
 
 
 def example(url: str, inputs: Sequence[dict[str, Any]]) -> str:

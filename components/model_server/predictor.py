@@ -14,6 +14,7 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 from components.entity_models.store import UnreadableModelError
 from components.model_server.answers import Asked, counted_answer
 from components.model_server.config import ServerConfig
+from components.model_server.feature_times import request_time
 from components.model_server.requests import RequestError, shown
 from components.model_server.routes import Part, Routes, Served, joined, request_key, some_rows
 from components.model_server.servable import Limits, Servable
@@ -60,16 +61,18 @@ class Predictor(Model):
           RequestError: the request does not fit the models, a row cannot be predicted, or a model
             was removed or damaged.
         """
-        limits = Limits(self._config.max_rows, time.monotonic() + self._config.request_timeout_s)
+        given, request_id = payload.parameters or {}, payload.id or str(uuid.uuid4())
+        until = time.monotonic() + self._config.request_timeout_s
+        limits = Limits(self._config.max_rows, until, request_time(given), request_id)
         routes, now = self.models.routes, datetime.now(UTC)
-        key = request_key(payload.parameters or {}, payload.id or "")
+        key = request_key(given, payload.id or "")
         asked = Asked(payload.inputs, _wanted(payload, routes.champion.servable), limits)
         parts = await self._parts(routes, key if routes.shared(now) else "", asked)
         if shadow := routes.shadow(now):
             self._shadow.follow(shadow, asked, parts[0].outputs)
         outputs, parameters = joined(parts)
         return InferResponse(
-            response_id=payload.id or str(uuid.uuid4()),
+            response_id=request_id,
             model_name=self.name,
             model_version=",".join(dict.fromkeys(part.served.version for part in parts)),
             infer_outputs=[InferOutput(**t) for t in outputs if t["name"] in asked.wanted],

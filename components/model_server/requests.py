@@ -23,6 +23,7 @@ IMAGE = "image"
 """The input of images, as `components.images.read` names the column."""
 _PYTHON_TYPES: Mapping[str, tuple[set[type], str]] = {
     "BYTES": ({str}, "a string"),
+    "BOOL": ({bool}, "true or false"),
     **{name: ({int, float}, "a number") for name in FLOATING},
     **{name: ({int}, "a whole number") for name in WHOLE},
 }

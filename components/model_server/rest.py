@@ -8,15 +8,12 @@ model class, V2 endpoints and metrics are used as they are; what binds, reads an
 import asyncio
 import contextlib
 import logging
-import signal
-import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from kserve import InferInput, InferRequest, InferResponse, ModelRepository
@@ -27,10 +24,11 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer, metrics_handler
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from components.model_server import metrics
+from components.model_server.body import parsed, read_body
 from components.model_server.config import ServerConfig
+from components.model_server.listening import Server
 from components.model_server.predictor import Predictor
 from components.model_server.requests import RequestError, check_request
 from components.model_server.workers import Workers
@@ -38,7 +36,6 @@ from components.model_server.workers import Workers
 LOG = logging.getLogger("beamfleet.server")
 _POLL_S = 1.0
 _GRACE_S = 2
-_DRAINED_BODIES = 8
 _MAX_WAITING = 64
 _MAX_WAITING_BYTES = 512 * 1024 * 1024
 
@@ -66,7 +63,7 @@ class Rest(RESTServer):
         self.config.host = config.host
         logging.getLogger("uvicorn.access").propagate = False  # no line a request
         self.config.ws = "none"
-        self._server = _Server(self.config, on_listening)
+        self._server = Server(self.config, on_listening)
 
     def create_application(self) -> None:
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=self._follow)
@@ -145,8 +142,8 @@ class Rest(RESTServer):
         try:
             limit_s = self._settings.request_timeout_s
             with _deadline(408, f"the body did not arrive within {limit_s:g} s"):
-                body = await asyncio.wait_for(_read_body(request, limit), limit_s)
-            asked = _infer_request(model_name, check_request(_parse(body)))
+                body = await asyncio.wait_for(read_body(request, limit), limit_s)
+            asked = _infer_request(model_name, check_request(parsed(body)))
             del body  # it may be large, and the prediction may have to wait
             with _deadline(504, f"no prediction within {limit_s:g} s; send fewer rows"):
                 answer, _ = await asyncio.wait_for(self.dataplane.infer(model_name, asked), limit_s)
@@ -173,65 +170,12 @@ class Rest(RESTServer):
             metrics.STALE.set(bool(models.failure))
 
 
-class _Server(uvicorn.Server):
-    """Says when it listens, and ends normally on SIGTERM and SIGINT."""
-
-    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_listening = on_listening
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_listening()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # Uvicorn's own raises the signal again after the shutdown, so that it ends as if killed.
-        before = {s: signal.signal(s, self.handle_exit) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 @contextlib.contextmanager
 def _deadline(status: int, message: str) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
         raise RequestError(status, message) from None
-
-
-async def _read_body(request: Request, limit: int) -> bytes:
-    """Reads a JSON body of limited size, whether or not its length is declared.
-
-    A body that is too large is read on for a while and thrown away, because a client that is cut
-    off while it sends does not get to see the answer.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" or "content-encoding" in request.headers:
-        raise RequestError(415, "send Content-Type: application/json and no Content-Encoding")
-    body, size = bytearray(), 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= limit:
-                body += chunk
-            elif size > _DRAINED_BODIES * limit:
-                break
-    except ClientDisconnect:
-        raise RequestError(400, "the connection ended before the body did") from None
-    if size > limit:
-        raise RequestError(413, f"the body is larger than {limit} bytes; send fewer rows at once")
-    return bytes(body)
-
-
-def _parse(body: bytes) -> object:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"the body is not JSON: {error}") from None
 
 
 def _infer_request(model_name: str, content: dict[str, Any]) -> InferRequest:

@@ -1,10 +1,12 @@
 """What the server can serve: entity models, or an ensemble."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from components.files import exists
+from components.files import exists, open_file
 
 if TYPE_CHECKING:
     from components.model_server.requests import Tensor
@@ -12,11 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may cost."""
+    """What one request may cost, and which it is."""
 
     max_rows: int
     until: float
     """When its answer comes too late, by `time.monotonic`."""
+    now: datetime | None = None
+    """When the client says that it makes the request; None: it does not."""
+    request_id: str = ""
+    """By which the log of answers knows it; "" for what nobody is answered, as by a shadow."""
+    version: str = ""
+    """Of the model."""
 
 
 class Servable(Protocol):
@@ -66,6 +74,9 @@ class Servable(Protocol):
           BeamfleetError: naming the first that is missing or changed.
         """
 
+    def log_answers(self) -> None:
+        """Has what is answered from now on appended to the log of the model's feature service."""
+
     def input_tensors(self) -> list[dict[str, Any]]:
         """Name, datatype and shape of what a request needs; -1 is the number of rows."""
 
@@ -104,6 +115,15 @@ def is_ensemble(uri: str) -> bool:
     return exists(f"{uri}/ensemble.json")
 
 
+def has_feature_service(uri: str) -> bool:
+    """Whether entity models lie there that were trained with a feature service."""
+    try:
+        with open_file(f"{uri}/manifest.json") as file:
+            return bool(json.loads(file.read())["spec"].get("service"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # whoever opens it says what is wrong
+
+
 def opener(uri: str) -> Opener:
     """What opens the model there. Imports its code, which takes a second."""
     if is_ensemble(uri):
@@ -111,6 +131,11 @@ def opener(uri: str) -> Opener:
         from components.model_server.ensembles import ServableEnsemble
 
         return ServableEnsemble
+    if has_feature_service(uri):
+        # Imported here: polars and the user's declarations.
+        from components.model_server.featured import ServableWithFeatures
+
+        return ServableWithFeatures
     from components.model_server.entities import ServableEntityModels
 
     return ServableEntityModels

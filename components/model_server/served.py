@@ -31,8 +31,8 @@ class ServedModels:
       BeamfleetError: there is nothing to serve, or it is broken.
     """
 
-    def __init__(self, uri: str, cache_bytes: int) -> None:
-        self._uri, self._cache_bytes = uri, cache_bytes
+    def __init__(self, uri: str, cache_bytes: int, log_served: bool = False) -> None:
+        self._uri, self._cache_bytes, self._log_served = uri, cache_bytes, log_served
         self._pushed = None if is_lone(uri) else PushedVersions(uri)
         self._failed: Target | None = None
         self._retry_at = 0.0
@@ -182,6 +182,8 @@ class ServedModels:
 
     def _open(self, found: Wanted, label: str = CHAMPION) -> Served:
         servable = opener(found.uri)(found.uri, self._cache_bytes)
+        if self._log_served:
+            servable.log_answers()
         version = found.version or servable.fingerprint[:12]
         return Served(version, servable, VariantMetrics(label, version))
 

@@ -27,7 +27,7 @@ def serve(config: ServerConfig) -> None:
     if config.stop_with_stdin:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
     try:
-        with _bound_socket(config) as listener:
+        with bound_socket(config.host, config.port) as listener:
             startup.bound(config.host, listener.getsockname()[1])
             _run(config, listener, startup)
     except BeamfleetError as error:
@@ -48,7 +48,7 @@ def _run(config: ServerConfig, listener: socket.socket, startup: Startup) -> Non
         opener(wanted(config.model).uri)
     startup.lap("import_s")
     startup.say("loading")
-    models = ServedModels(config.model, config.cache_bytes)
+    models = ServedModels(config.model, config.cache_bytes, config.log_served)
     startup.lap("load_s")
     models.served.servable.import_frameworks()
     startup.lap("import_s")
@@ -72,16 +72,20 @@ def _url(config: ServerConfig, listener: socket.socket) -> str:
 
 
 @contextlib.contextmanager
-def _bound_socket(config: ServerConfig) -> Iterator[socket.socket]:
-    """A socket with the address, which does not listen yet: callers are refused until all is up."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket with the address, which does not listen yet: callers are refused until all is up.
+
+    Raises:
+      BeamfleetError: it is taken, or no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((config.host, config.port))
-        except OSError as error:
+            listener.bind((host, port))
+        except (OSError, OverflowError) as error:
             raise BeamfleetError(
-                f"cannot listen on {config.host} port {config.port}: {error.strerror}; choose "
+                f"cannot listen on {host} port {port}: {getattr(error, 'strerror', error)}; choose "
                 "another port, or 0 for a free one"
             ) from None
         yield listener

@@ -46,7 +46,7 @@ class Shadow:
     async def _ask(self, shadow: Served, asked: Asked, champion: Outputs) -> None:
         async with self._turn:
             started = time.monotonic()
-            limits = replace(asked.limits, until=started + self._timeout_s)
+            limits = replace(asked.limits, until=started + self._timeout_s, request_id="")
             again = Asked(asked.inputs, (), limits)
             try:
                 async with asyncio.timeout(self._timeout_s):

@@ -15,8 +15,10 @@ import polars as pl
 
 from components.errors import BeamfleetError
 from components.feature_values.keyed import POLARS_TYPES, TIME
-from components.features.view import FeatureView
+from components.features import FeatureGroup, FeatureView
 
+Stored: TypeAlias = FeatureView | FeatureGroup
+"""What has a change log: of a group, its rows."""
 Point: TypeAlias = tuple[bytes, int, int, bytes]
 """entity, valid_from and created in microseconds since 1970, value."""
 
@@ -24,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES = ("valid_from", "created")
 
 
-def encoded_points(view: FeatureView, rows: pl.DataFrame, now: int) -> list[Point]:
+def encoded_points(view: Stored, rows: pl.DataFrame, now: int) -> list[Point]:
     """The rows that may matter, sorted by (entity, valid_from), each of these pairs once.
 
     Raises:
@@ -51,7 +53,7 @@ def encoded_points(view: FeatureView, rows: pl.DataFrame, now: int) -> list[Poin
     return [*zip(kept["__entity__"], kept["valid_from"], kept["created"], values, strict=True)]
 
 
-def encoded_entities(view: FeatureView, keys: pl.DataFrame) -> list[bytes | None]:
+def encoded_entities(view: Stored, keys: pl.DataFrame) -> list[bytes | None]:
     """The entity of each row; None where a key is null.
 
     Raises:
@@ -61,7 +63,7 @@ def encoded_entities(view: FeatureView, keys: pl.DataFrame) -> list[bytes | None
     return keys.select(_entity(view, keys)).to_series().to_list()
 
 
-def decoded(view: FeatureView, values: Sequence[bytes | None], now: int) -> pl.DataFrame:
+def decoded(view: Stored, values: Sequence[bytes | None], now: int) -> pl.DataFrame:
     """valid_from and features of values; null where there is none or its ttl is over."""
     lists = orjson.loads(b"[" + b",".join(v or b"null" for v in values) + b"]")
     nothing = [None] * (1 + len(view.schema))
@@ -91,7 +93,7 @@ def chunks(points: Sequence[Point], most: int) -> Iterator[Sequence[Point]]:
         yield part
 
 
-def schema_text(view: FeatureView) -> str:
+def schema_text(view: Stored) -> str:
     """The columns of a view as one text: what a reader has to know to read the points."""
     keys = dict(zip(view.keys, _key_kinds(view), strict=True))
     columns = {name: kind.__name__ for name, kind in {**keys, **view.schema}.items()}
@@ -112,7 +114,7 @@ def microseconds_since_1970(time: datetime) -> int:
 _STORED: dict[pl.DataType, pl.DataType] = {pl.Float64(): pl.Int64(), TIME: pl.Int64()}
 
 
-def _holds(view: FeatureView, row: list[object] | None, now: int) -> bool:
+def _holds(view: Stored, row: list[object] | None, now: int) -> bool:
     if row is None:
         return False
     begins = row[0]
@@ -131,7 +133,7 @@ def _restored(values: pl.Expr, kind: pl.DataType) -> pl.Expr:
     return values.reinterpret(dtype=pl.Float64) if kind == pl.Float64 else values.cast(kind)
 
 
-def _entity(view: FeatureView, frame: pl.DataFrame) -> pl.Expr:
+def _entity(view: Stored, frame: pl.DataFrame) -> pl.Expr:
     """Its keys as bytes, null where one is."""
     parts = []
     for name, kind in zip(view.keys, _key_kinds(view), strict=True):
@@ -146,12 +148,12 @@ def _entity(view: FeatureView, frame: pl.DataFrame) -> pl.Expr:
     return pl.concat_str(parts).cast(pl.Binary)
 
 
-def _key_kinds(view: FeatureView) -> list[type]:
+def _key_kinds(view: Stored) -> list[type]:
     kinds = {k: t for one in view.entities for k, t in zip(one.keys, one.types, strict=True)}
     return [kinds[key] for key in view.keys]
 
 
-def _check_columns(view: FeatureView, frame: pl.DataFrame, wanted: Sequence[str]) -> None:
+def _check_columns(view: Stored, frame: pl.DataFrame, wanted: Sequence[str]) -> None:
     if missing := [name for name in wanted if name not in frame.columns]:
         raise BeamfleetError(
             f"{_where(view)}: no column {', '.join(missing)}; there are {', '.join(frame.columns)}"
@@ -167,5 +169,5 @@ def _check_columns(view: FeatureView, frame: pl.DataFrame, wanted: Sequence[str]
         raise BeamfleetError(f"{_where(view)}: column {name} is {given}, expected {kind}")
 
 
-def _where(view: FeatureView) -> str:
+def _where(view: Stored) -> str:
     return f"view {view.name!r} version {view.version}, online store"

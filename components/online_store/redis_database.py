@@ -84,7 +84,9 @@ class RedisDatabase:
         name = f"{_PREFIX}columns:{view}"
         with self._errors():
             self._redis.set(name, schema, nx=True)
-            return bytes(self._redis.get(name) or b"").decode()
+            stored = self._redis.get(name)
+        assert isinstance(stored, bytes)
+        return stored.decode()
 
     def put(self, view: str, points: Sequence[Point], now: int) -> int:
         entities = [(key, [*rows]) for key, rows in groupby(points, key=lambda point: point[0])]

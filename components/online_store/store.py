@@ -19,9 +19,9 @@ from typing import Protocol
 import polars as pl
 
 from components.errors import BeamfleetError
-from components.features.view import FeatureView
 from components.online_store.points import (
     Point,
+    Stored,
     chunks,
     decoded,
     encoded_entities,
@@ -47,7 +47,7 @@ class Written:
 class OnlineStore(Protocol):
     """Values of entities, now. Threads and processes may use it at once."""
 
-    def write(self, view: FeatureView, rows: pl.DataFrame, now: datetime | None = None) -> Written:
+    def write(self, view: Stored, rows: pl.DataFrame, now: datetime | None = None) -> Written:
         """Writes rows of the view's change log, several for an entity if need be.
 
         Args:
@@ -61,7 +61,7 @@ class OnlineStore(Protocol):
             was written before that stays; the write can be repeated.
         """
 
-    def read(self, view: FeatureView, keys: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    def read(self, view: Stored, keys: pl.DataFrame, now: datetime) -> pl.DataFrame:
         """The values of entities.
 
         Args:
@@ -107,14 +107,14 @@ class TimelineStore:
         self._database = database
         self._known: set[tuple[str, str]] = set()
 
-    def write(self, view: FeatureView, rows: pl.DataFrame, now: datetime | None = None) -> Written:
+    def write(self, view: Stored, rows: pl.DataFrame, now: datetime | None = None) -> Written:
         at = microseconds_since_1970(now or datetime.now(UTC))
         name = self._checked(view)
         points = encoded_points(view, rows, at)
         written = sum(self._database.put(name, chunk, at) for chunk in chunks(points, CHUNK))
         return Written(written, rows.height - written)
 
-    def read(self, view: FeatureView, keys: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    def read(self, view: Stored, keys: pl.DataFrame, now: datetime) -> pl.DataFrame:
         at = microseconds_since_1970(now)
         name = self._checked(view)
         entities = encoded_entities(view, keys)
@@ -128,7 +128,7 @@ class TimelineStore:
     def close(self) -> None:
         self._database.close()
 
-    def _checked(self, view: FeatureView) -> str:
+    def _checked(self, view: Stored) -> str:
         """The view's name in the database, once its schema is the one that is stored there."""
         name, schema = f"{view.name}/{view.version}", schema_text(view)
         if (name, schema) not in self._known:

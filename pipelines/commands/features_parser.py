@@ -67,7 +67,20 @@ def _export(actions: Actions) -> None:
     _store(parser)
 
 
-SUBCOMMANDS = (_list, _search, _show, _diff, _export, add_skew, add_watch)
+def _serve(actions: Actions) -> None:
+    text = "serve the feature vectors of a service over HTTP"
+    parser = _add(actions, "serve", text, "--store features --service user_code.payments.fraud")
+    add = parser.add_argument
+    add("--store", metavar="ROOT", required=True, help="root of a feature store")
+    service = "dotted path of a FeatureService, such as user_code.payments.fraud"
+    add("--service", metavar="NAME", required=True, help=service)
+    add("--split", metavar="N", type=int, help="transform with what this training split fitted")
+    add("--host", default="127.0.0.1", help="address to listen on; there is no login (%(default)s)")
+    add("--port", type=int, default=8090, help="0 takes a free one (%(default)s)")
+    add("--json", action="store_true", help="print JSON")
+
+
+SUBCOMMANDS = (_list, _search, _show, _diff, _export, _serve, add_skew, add_watch)
 """In the order in which `--help` lists them."""
 
 

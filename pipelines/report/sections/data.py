@@ -37,7 +37,7 @@ def _rows(source: Source) -> Html:
     section = source.summary.examples
     if not section:
         return absent("The run has read no rows.")
-    apart = ("rows_in", "rows_rejected", "rows_repeated", "rows_gap", "rows_eval_in_train")
+    apart = ("rows_in", "rows_rejected", "rows_gap", "rows_eval_in_train")
     splits = {
         name.removeprefix("rows_"): rows
         for name, rows in sorted(section.items(), key=lambda i: (i[0] != "rows_train", i[0]))

@@ -207,7 +207,7 @@ def test_no_events_make_an_empty_log(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from components.feature_backfill import backfill as module, keyed_piece, source_files
+from components.feature_backfill import backfill as module, keyed_piece, shard_log, source_files
 from components.features.window import Rolling
 from tests.components.feature_backfill.views import view_on
 source_files.PIECE_ROWS, source_files.BATCH_ROWS, module.SHARD_ROWS = 800, 300, 700
@@ -221,7 +221,7 @@ def dying(function):
         return function(*args, **kwargs)
     return called
 holder, name = {"batch": (keyed_piece.EventWriter, "append"), "piece": (keyed_piece, "write_json"),
-    "shard": (module, "write_json"), "log": (module.ShardLog, "write"),
+    "shard": (shard_log, "write_json"), "log": (shard_log.ShardLog, "write"),
     "manifest": (module, "finish"), "pointer": (module, "publish")}[place]
 setattr(holder, name, dying(getattr(holder, name)))
 folder = Path(sys.argv[1])

@@ -86,6 +86,23 @@ def test_without_a_request_column_of_that_name_the_request_id_is_the_id() -> Non
     assert matched(rows, labels, service=service)[0] == {"r1": "1"}
 
 
+def test_rows_of_one_request_are_several_predictions() -> None:
+    service = FeatureService("bare", [card_spend], labels=FRAUD.labels, label="is_fraud")
+    at = START + timedelta(seconds=2)
+    rows = served(1, 2, 3, service=service, request_id="batch", time=at)
+    again = served(1, 2, 3, service=service, request_id="batch", time=at + DAY)
+    labels = [label(2, 1, txn_id="batch", card_id="c2"), label(3, 0, card_id="c3")]
+    found = match_labels(
+        pl.concat([rows, again]), pl.DataFrame(labels), service, now=NOW, wait=timedelta(0),
+        within=timedelta(seconds=5),
+    )  # fmt: skip
+    assert found.rows.select("key.card_id", "label").sort("label").rows() == [
+        ("c3", "0"),
+        ("c2", "1"),
+    ]
+    assert (found.counts.unmatched, found.counts.repeated) == (1, 3)
+
+
 def test_by_keys_and_time_the_nearest_is_taken_once() -> None:
     rows = served(7, 14, 70, service=ANYHOW)  # all of card c0
     second = timedelta(seconds=1)

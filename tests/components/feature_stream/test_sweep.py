@@ -9,19 +9,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from components.errors import BeamfleetError
-from components.feature_stream.codec import decoded, encoded
 from components.feature_stream.state import BEFORE, Event, KeyState
 from components.feature_stream.sweep import Sweep
-from components.features import Lifetime, Rolling, Session, Tumbling
 from components.features.window import Window
 from tests.components.feature_stream.streams import (
     Arrival,
     Streamed,
     arrivals,
-    at,
     by_definition,
     streamed,
-    utc,
     view_of,
     windows,
 )
