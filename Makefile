@@ -7,7 +7,7 @@ LOCK = $(if $(wildcard environment/$(PIPELINE).lock),$(PIPELINE),base)
 .PHONY: help run notebooks test lint format bench lock clean
 
 help: ; @sed -n 's/^#: //p' Makefile
-#: make run [PIPELINE=census|taxi|captions|FILE] [ARGS="..."]  sets up and runs a pipeline (census)
+#: make run [PIPELINE=census|taxi|payments|captions|FILE] [ARGS="..."]  sets up and runs a pipeline (census)
 #: make notebooks                opens the notebooks in JupyterLab
 #: make test [ARGS="tests/..."]  runs the tests
 #: make lint | format            checks, or mends, the code

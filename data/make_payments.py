@@ -9,7 +9,7 @@ merchant categories.
 
     python data/make_payments.py --seed 5 --out data/payments
 
-What happened since 22 May is there twice: in the history, and as a stream of JSON lines in the
+What came since 22 May is there twice: in the history, and as a stream of JSON lines in the
 order of arrival, with late, repeated and out-of-order events and a few broken lines. Both end on 24
 May at 18:00; `newest` has the transactions of the hour and a half behind that, which nobody has
 judged.
@@ -210,7 +210,7 @@ def _repeated(rows: list[Row], rng: np.random.Generator) -> list[Row]:
 def write(world: World, out: Path) -> None:
     """Parquet by eight days and by table; the stream by table; what is still to be judged."""
     for name in (*_ID, "labels"):
-        rows = [row for row in getattr(world, name) if row["ts"] < NOW]
+        rows = [row for row in getattr(world, name) if _is_known(row)]
         for start in range(0, DAYS, 8):
             first, end = START + timedelta(days=start), START + timedelta(days=start + 8)
             part = [row for row in rows if first <= row["ts"] < end]
@@ -218,10 +218,17 @@ def write(world: World, out: Path) -> None:
     new = [row for row in world.txns if row["ts"] >= NOW]
     _write_parquet([_without(row, "ingested_at") for row in new], out / "newest" / "txns.parquet")
     for name in _ID:
-        rows = [row for row in getattr(world, name) if STREAM <= row["ts"] < NOW]
+        rows = [
+            row for row in getattr(world, name) if row["ingested_at"] >= STREAM and _is_known(row)
+        ]
         path = out / "stream" / f"{name}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in _lines(rows)), encoding="utf-8")
+
+
+def _is_known(row: Row) -> bool:
+    """Whether it has happened and, of an event, come by now."""
+    return bool(row["ts"] < NOW and row.get("ingested_at", row["ts"]) < NOW)
 
 
 def _without(row: Row, name: str) -> Row:

@@ -21,12 +21,13 @@ from pipelines.steps import Step, method_name
 EXAMPLES = "a source of examples"
 IMAGES = "a source of images"
 SCHEMA = "a schema"
-FEATURES = "computed features"
 ROW_MODELS = "models of rows"
+FEATURES = "features"
 
 # What each step needs, and the calls that give it.
 _NEEDS: Mapping[type[Step], tuple[str, ...]] = {
-    steps.FromFeatureView: (FEATURES,),
+    steps.StreamFeatures: (FEATURES,),
+    steps.PredictOnline: (FEATURES, "up-to-date features", "pushed models"),
     steps.GenerateStatistics: (EXAMPLES,),
     steps.InferSchema: ("statistics",),
     steps.ValidateExamples: ("statistics", SCHEMA),
@@ -52,7 +53,9 @@ _GIVEN_BY: Mapping[str, tuple[type[Step], ...]] = {
         steps.GivenExamples,
         steps.FromFeatureView,
     ),
-    FEATURES: (steps.ComputeFeatures,),
+    FEATURES: (steps.FromFeatureView,),
+    "up-to-date features": (steps.StreamFeatures,),
+    "pushed models": (steps.PushTo,),
     IMAGES: (steps.ReadImages, steps.GivenExamples),
     "statistics": (steps.GenerateStatistics,),
     SCHEMA: (steps.InferSchema, steps.WithSchema),
@@ -75,7 +78,9 @@ _SPLITS: tuple[tuple[type[Step], str], ...] = (
 _ADVICE = {
     EXAMPLES: ".from_csv(path) (or .from_parquet, .from_tfrecord, .with_examples, "
     ".from_feature_view)",
-    FEATURES: '.compute_features("user_code.payments.fraud")',
+    FEATURES: '.from_feature_view("user_code.payments.fraud", splits=..., as_of=...)',
+    "up-to-date features": ".stream_features(until=...)",
+    "pushed models": ".push_to()",
     "statistics": ".generate_statistics()",
     SCHEMA: ".infer_schema() or .with_schema(path)",
     "preprocessed examples": '.preprocess("user_code.taxi.preprocessing_fn")',
@@ -181,7 +186,7 @@ def check_splits(name: str, recorded: Mapping[type[Step], Step]) -> None:
     if isinstance(read, steps.ReadExamples):
         made = read.config.splits.names
     elif isinstance(view, steps.FromFeatureView):
-        made = tuple(view.config.splits)
+        made = view.config.split_names
     else:
         return  # another component's splits are known only when it runs
     for kind, split in _SPLITS:
@@ -349,6 +354,9 @@ def _paths(recorded: Mapping[type[Step], Step]) -> Iterator[str]:
         yield from bulk.source.paths
     if isinstance(schema, steps.WithSchema):
         yield schema.path
+    online = recorded.get(steps.PredictOnline)
+    if isinstance(online, steps.PredictOnline):
+        yield online.requests
     tuned = recorded.get(steps.WithHyperparameters)
     if isinstance(tuned, steps.WithHyperparameters) and tuned.path:
         yield tuned.path

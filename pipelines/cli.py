@@ -297,8 +297,15 @@ def _rollback(commands: Commands) -> None:
         "end a split and keep the champion, or make an earlier pushed version the current one",
         "runs/census/pushed",
         "runs/census/pushed --to 3 --why 'complaints from the north'",
+        "runs/census/pushed --entity north --why 'fewer right answers'",
     )
     _models(parser)
+    parser.add_argument(
+        "--entity",
+        action="append",
+        metavar="KEY",
+        help="give only this entity its earlier model, in a new version; repeatable",
+    )
     text = "the version (the champion of a split, or the one before the current)"
     parser.add_argument("--to", type=int, metavar="VERSION", help=text)
     _why(parser)

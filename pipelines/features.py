@@ -16,66 +16,75 @@ def check_features(name: str, recorded: Steps) -> None:
     Raises:
       BeamfleetError: says what to add or to change.
     """
-    compute, view = recorded.get(steps.ComputeFeatures), recorded.get(steps.FromFeatureView)
+    view = recorded.get(steps.FromFeatureView)
+    if not isinstance(view, steps.FromFeatureView):
+        return
     try:
-        if isinstance(compute, steps.ComputeFeatures):
-            _check_computed(compute)
-        if isinstance(compute, steps.ComputeFeatures) and isinstance(view, steps.FromFeatureView):
-            _check_examples(compute, view.config)
-            _check_columns(view.config, recorded)
+        _check_examples(view.config)
+        _check_columns(view.config, recorded)
+        stream = recorded.get(steps.StreamFeatures)
+        if isinstance(stream, steps.StreamFeatures):
+            _check_stream(view.config, stream.until)
     except BeamfleetError as error:
         raise BeamfleetError(f"pipeline {name!r}: {error}") from error
 
 
-def _check_computed(step: steps.ComputeFeatures) -> None:
-    from components.feature_computer.declared import declared, files_of, sources_of
-    from components.feature_example_gen.splits import moment
-
-    for source in sources_of(declared(step.features)):
-        files_of(source)
-    if step.as_of:
-        moment(step.as_of, "as_of of compute_features()")
-
-
-def _check_examples(compute: steps.ComputeFeatures, view: FeatureExamplesConfig) -> None:
-    from components.feature_computer.declared import declared, files_of, views_of
+def _check_examples(config: FeatureExamplesConfig) -> None:
+    from components.feature_backfill.source_files import files_of
+    from components.feature_computer.declared import moment, sources_of
     from components.feature_example_gen.labelled import labelled_service
-    from components.feature_example_gen.splits import moment, spans
+    from components.feature_example_gen.splits import by_time
 
-    service = labelled_service(view)
+    service = labelled_service(config)
     assert service.labels is not None
-    files_of(service.labels)
-    end = moment(view.as_of, "as_of of from_feature_view()")
-    spans(view.splits, view.gap, end)
-    computed = {one.name for one in views_of(declared(compute.features))}
-    if missing := [one.name for one in views_of(service) if one.name not in computed]:
+    for source in (service.labels, *sources_of(service)):
+        files_of(source)
+    as_of = moment(config.as_of, "as_of")
+    if as_of is None:
         raise BeamfleetError(
-            f"from_feature_view({view.features!r}) reads {', '.join(missing)}, which "
-            f"compute_features({compute.features!r}) does not compute: give both the same service"
+            'from_feature_view() needs as_of="2024-05-22": what was known then, whenever it runs'
         )
-    if compute.as_of and moment(compute.as_of, "as_of") < end:
-        raise BeamfleetError(
-            f"compute_features() knows events until {compute.as_of}, from_feature_view() labels "
-            f"until {view.as_of}: their features would be too old; give both the same as_of"
-        )
+    by_time(config)
+    for split, start in config.splits.items():
+        begins = moment(start, f"split {split!r}") if isinstance(start, str) else None
+        if begins is not None and begins >= as_of:
+            raise BeamfleetError(
+                f"split {split!r} begins at {start}, behind as_of, {config.as_of}: it would have "
+                "no rows"
+            )
 
 
-def _check_columns(view: FeatureExamplesConfig, recorded: Steps) -> None:
+def _check_stream(config: FeatureExamplesConfig, until: str) -> None:
+    from components.feature_backfill.source_files import files_of
+    from components.feature_computer.declared import declared, moment
+    from components.feature_streamer.state import streams_of
+
+    begin, end = moment(config.as_of, "as_of"), moment(until, "until of stream_features()")
+    if begin is None or end is None or end <= begin:
+        raise BeamfleetError(
+            f"stream_features(until={until!r}) ends before it begins, at as_of={config.as_of!r} of "
+            "from_feature_view(): give a later time"
+        )
+    for source in streams_of(declared(config.features)):
+        files_of(source)
+
+
+def _check_columns(config: FeatureExamplesConfig, recorded: Steps) -> None:
     from components.feature_example_gen.labelled import example_columns, labelled_service
 
-    service, train = labelled_service(view), recorded.get(steps.TrainPerEntity)
+    service, train = labelled_service(config), recorded.get(steps.TrainPerEntity)
     if not isinstance(train, steps.TrainPerEntity):
         return
     columns = example_columns(service)
     if train.config.label != service.label:
         raise BeamfleetError(
-            f"train_per_entity() predicts {train.config.label!r}, the label of "
-            f"{view.features} is {service.label!r}: write label={service.label!r}"
+            f"train_per_entity() predicts {train.config.label!r}, the label of {config.features} "
+            f"is {service.label!r}: write label={service.label!r}"
         )
     for entity in train.config.entity:
         if entity not in columns:
             raise BeamfleetError(
                 f"train_per_entity(): entity {entity!r} is no column of the examples of "
-                f"{view.features}, which are {', '.join(columns)}; columns of the labels become "
-                f"examples when request= names them: request={{{entity!r}: str}}"
+                f"{config.features}, which are {', '.join(columns)}; a column of the labels "
+                f"becomes one when request= names it: request={{{entity!r}: str}}"
             )

@@ -129,9 +129,9 @@ def source_of(parameters: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]
         for text in (value if isinstance(value, list) else [value])
         if text
     ]
-    if not asked:
-        return None
     found = [file for properties in outputs for file in _files(properties)]
+    if not asked and not found:
+        return None
     fingerprint = values.get("input_fingerprint") or values.get("sha256") or ""
     return Source(tuple(map(str, found or asked)), str(fingerprint))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pipelines.feature_view import features_of
 from pipelines.lineage import Graph, Source, Step
 from pipelines.metadata import Artifact
 from pipelines.parameters import is_fingerprint
@@ -100,6 +101,9 @@ def _origins(graph: Graph, step: Step) -> Iterator[str]:
     for name, value in step.code.items():
         short = value[:_SHORT] if is_fingerprint(name) else value
         yield f"[magenta]code[/] {escaped(name)} {escaped(short)}"
+    for link in step.outputs:
+        if said := features_of(graph.artifacts[link.artifact].properties):
+            yield f"[magenta]features[/] {escaped(said)}"
     if source := graph.source(step):
         yield f"[magenta]files[/] {_source(source)}"
 

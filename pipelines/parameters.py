@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _FUNCTIONS = ("_fn", "clean")
+_CODE = ("features", "code_fingerprint", "clean_fingerprint", "definition_fingerprint")
 _FINGERPRINTS = ("fingerprint", "sha256")
 
 
@@ -15,9 +16,9 @@ def flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_code(name: str) -> bool:
-    """Whether a dotted name is that of a user's function, or of a fingerprint of code."""
+    """Whether a dotted name is that of a user's function or features, or of their fingerprint."""
     last = name.rpartition(".")[2]
-    return last.endswith(_FUNCTIONS) or last in ("code_fingerprint", "clean_fingerprint")
+    return last.endswith(_FUNCTIONS) or last in _CODE
 
 
 def is_fingerprint(name: str) -> bool:

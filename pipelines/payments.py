@@ -3,18 +3,16 @@
 from pathlib import Path
 
 from pipelines.pipeline import Pipeline
-from user_code.payments import HPARAMS, THRESHOLDS
+from user_code.payments import DATA, HPARAMS, THRESHOLDS
 
 FRAUD = "user_code.payments.fraud"
-SPLITS = {"train": "2024-05-02", "eval": "2024-05-15"}
 
 
 def pipeline(root: Path | None = None) -> Pipeline:
     """Wires the payments pipeline."""
     return (
         Pipeline("payments", root=root)
-        .compute_features(FRAUD)
-        .from_feature_view(FRAUD, splits=SPLITS, gap="1d", as_of="2024-05-22")
+        .from_feature_view(FRAUD, splits={"eval": "2024-05-15"}, gap="1d", as_of="2024-05-22")
         .generate_statistics()
         .infer_schema()
         .validate_examples(on_anomaly="stop")
@@ -28,5 +26,7 @@ def pipeline(root: Path | None = None) -> Pipeline:
         .evaluate(["auc", "f1"], THRESHOLDS, slices=["category"])
         .infra_validate(max_startup_s=5, max_p99_ms=200)
         .push_to()
+        .stream_features(until="2024-05-24T18:00")
+        .predict_online(DATA / "newest")
         .cache()
     )

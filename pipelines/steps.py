@@ -43,22 +43,28 @@ class GivenExamples:
 
 
 @dataclass(frozen=True)
-class ComputeFeatures:
-    """`compute_features`."""
-
-    features: str
-    """Dotted path of a feature service or view."""
-    store: str
-    """Folder of the store."""
-    as_of: str = ""
-    """Events until then; empty: all."""
-
-
-@dataclass(frozen=True)
 class FromFeatureView:
     """`from_feature_view`."""
 
     config: FeatureExamplesConfig
+    store: str
+    """Folder of the store of features."""
+
+
+@dataclass(frozen=True)
+class StreamFeatures:
+    """`stream_features`."""
+
+    until: str
+    """Where the streams end, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class PredictOnline:
+    """`predict_online`."""
+
+    requests: str
+    """Parquet file or folder."""
 
 
 @dataclass(frozen=True)
@@ -279,8 +285,9 @@ Step = (
     ReadExamples
     | ReadImages
     | GivenExamples
-    | ComputeFeatures
     | FromFeatureView
+    | StreamFeatures
+    | PredictOnline
     | GenerateStatistics
     | InferSchema
     | WithSchema

@@ -13,6 +13,7 @@ from components.pusher.versions import PushedVersions
 from pipelines.candidates import comparison, warm_start
 from pipelines.entities import Entity, read_entities
 from pipelines.fairness import largest_gap
+from pipelines.feature_view import features_section, online_section, stream_section
 from pipelines.metadata import Artifact, Node, Run
 from pipelines.report.paths import report_path
 
@@ -28,6 +29,14 @@ class Summary:
     root: str
     state: str
     seconds: float
+    features: Section = field(default_factory=dict)
+    """service, version, definition, as_of, store, views (a list); of all views rows_in, rejected,
+    filtered, later, duplicates, events, rows_out."""
+    stream: Section = field(default_factory=dict)
+    """until; of all views rows, events, late, duplicates, rejected, filtered, changes; points that
+    were compared with the backfill, apart (0: parity holds), apart_by_late."""
+    online: Section = field(default_factory=dict)
+    """rows_in, rows, rows_failed, p50_ms, p99_ms, model_version, path; or skipped."""
     examples: Section = field(default_factory=dict)
     """rows_in, rows_rejected, rows_gap, rows_<split>; where there are any: rejects (the file),
     rows_eval_in_train, notes on the columns' types."""
@@ -98,6 +107,9 @@ def summarise(run: Run) -> Summary:
         root=run.root,
         state=run.state,
         seconds=round(run.seconds, 3),
+        features=features_section(run),
+        stream=stream_section(run),
+        online=online_section(run),
         examples=_examples(get("ExampleGen", "examples")),
         validation=_validation(get("ExampleValidator", "anomalies"), run),
         warm_start=warm_start(run),

@@ -12,6 +12,7 @@ from pipelines.caption_view import caption_lines, show_captions
 from pipelines.entities import serves_own
 from pipelines.entity_view import VERDICTS, entity_lines, show_entities
 from pipelines.events import CONDITION
+from pipelines.feature_view import feature_lines, online_lines, stream_lines
 from pipelines.render import STATE_STYLES, duration, escaped, figure, number, plain_table
 from pipelines.summary import Section, Summary
 
@@ -59,6 +60,7 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "run", f"{summary.run} [{style}]{summary.state}[/] in {duration(summary.seconds)}{cached}"
     if summary.left_out:
         yield "left out", f"[yellow]{', '.join(summary.left_out)}: {CONDITION}[/]"
+    yield from feature_lines(summary.features)
     if summary.examples:
         yield "rows", _rows(summary.examples)
         for note in summary.examples.get("notes", ()):
@@ -91,6 +93,8 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "serving", _infra(summary.infra)
     if summary.push:
         yield "pushed", _push(summary)
+    yield from stream_lines(summary.stream)
+    yield from online_lines(summary.online)
     if summary.inference:
         yield "bulk inference", _inference(summary.inference, of_entities=bool(summary.training))
 

@@ -95,7 +95,7 @@ def write_store(
         for source in part:
             entry = source.entry
             entry = replace(entry, metrics=metrics.get(entry.entity, entry.metrics))
-            writer.add(entry, source.store.payload(source.entry))
+            writer.add(entry, source.store.payload(source.entry) if entry.length else b"")
         entries += writer.close()
     commit(uri, sources[0].store.spec, entries, counts)
 

@@ -26,10 +26,10 @@ class FeatureComputer(base_component.BaseComponent):
 
     A definition that has changed without a new version is refused; where an expectation does not
     hold, the values of before stay. The artifact's custom properties count the events of all views:
-    rows_in = events + rejected + filtered + duplicates; `views.json` counts those of each.
+    rows_in = rejected + filtered + later + duplicates + events; `views.json` counts those of each.
 
-    It runs again only if a definition or a file of a source has changed, or something of the store
-    is missing: its driver puts fingerprints of them into the cache key.
+    It runs again only if a definition or a file of a source has changed, or the store is another
+    one: its driver puts fingerprints of them into the cache key.
 
     Example:
         computer = FeatureComputer("user_code.payments.fraud", "runs/payments/features")

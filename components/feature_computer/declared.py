@@ -2,15 +2,18 @@
 
 import hashlib
 import importlib
+import uuid
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from components.errors import BeamfleetError
+from components.feature_backfill.source_files import files_of
 from components.features.definition import fingerprint
 from components.features.service import FeatureService
 from components.features.source import Source
 from components.features.view import FeatureView
-from components.matching import match
+from components.files import write_whole
 from components.user_function import described
 
 Features = FeatureService | FeatureView
@@ -43,10 +46,11 @@ def declared_source(dotted_path: str) -> Source:
 
 
 def views_of(features: Features) -> tuple[FeatureView, ...]:
-    """The views that are looked up for it."""
+    """The views that are looked up for it; not the groups, which others fill."""
     if isinstance(features, FeatureView):
         return (features,)
-    return tuple(dict.fromkeys(chosen.view for chosen in features.needed))
+    needed = dict.fromkeys(chosen.view for chosen in features.needed)
+    return tuple(view for view in needed if isinstance(view, FeatureView))
 
 
 def sources_of(features: Features) -> tuple[Source, ...]:
@@ -54,24 +58,30 @@ def sources_of(features: Features) -> tuple[Source, ...]:
     return tuple(dict.fromkeys(source for view in views_of(features) for source in view.sources))
 
 
-def files_of(source: Source) -> tuple[str, ...]:
-    """The files of its history, in name order.
+def store_id(store: Path) -> str:
+    """Random text that is made with the store: another one in its place has another."""
+    path = store / ".id"
+    if not path.exists():
+        write_whole(str(path), uuid.uuid4().hex.encode())
+    return path.read_text(encoding="utf-8")
+
+
+def moment(text: str, what: str) -> datetime | None:
+    """ISO 8601 as a time in UTC; without a zone it is UTC. None of no text.
 
     Raises:
-      BeamfleetError: there is none.
+      BeamfleetError: it is none.
     """
-    path = source.batch.path.rstrip("/")
-    folder = Path(path)
-    if folder.is_dir():
-        files = [str(file) for file in folder.rglob("*") if file.is_file()]
-    else:
-        files = [str(found.path) for found in match(path)]
-    visible = sorted(file for file in files if not Path(file).name.startswith((".", "_")))
-    if not visible:
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
         raise BeamfleetError(
-            f"source {source.name!r}: {path} does not exist, is empty, or matches no file"
-        )
-    return tuple(visible)
+            f"{what} is {text!r}, expected a day or a time such as 2024-05-22 or "
+            "2024-05-22T18:00:00Z"
+        ) from None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def view_fingerprint(view: FeatureView) -> str:

@@ -1,7 +1,6 @@
 """Executor of FeatureComputer."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from tfx import types
@@ -9,11 +8,16 @@ from tfx.dsl.components.base import base_executor
 
 from components.errors import BeamfleetError
 from components.feature_computer.compute import compute
-from components.feature_computer.declared import data_fingerprint, declared, sources_of
-from components.feature_example_gen.splits import moment
+from components.feature_computer.declared import (
+    data_fingerprint,
+    declared,
+    moment,
+    sources_of,
+)
+from components.feature_store.store import FeatureStore
 from components.files import write_json
 
-_COUNTS = ("rows_in", "rejected", "filtered", "duplicates", "events", "rows_out")
+_COUNTS = ("rows_in", "rejected", "filtered", "later", "duplicates", "events", "rows_out")
 
 
 class Executor(base_executor.BaseExecutor):
@@ -32,8 +36,8 @@ class Executor(base_executor.BaseExecutor):
                 f"{exec_properties['features']}: files of its sources changed while the node "
                 "started; run again"
             )
-        end = moment(as_of, "as_of") if as_of else None
-        computed = compute(features, Path(exec_properties["store"]), end)
+        store = FeatureStore(exec_properties["store"])
+        computed = compute(features, store, moment(as_of, "as_of"))
         for name in _COUNTS:
             views.set_int_custom_property(name, sum(getattr(one, name) for one in computed))
         views.set_int_custom_property("views", len(computed))

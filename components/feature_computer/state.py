@@ -1,4 +1,4 @@
-"""What the features are made of, and whether they are still there."""
+"""What the features are made of, and which store they are in."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ from components.feature_computer.declared import (
     declared,
     definition_fingerprint,
     sources_of,
+    store_id,
 )
-from components.feature_computer.record import lost, store_id
 from components.outside import Inputs, Parameters, State
 
 
 def state(parameters: Parameters, inputs: Inputs) -> State:
-    """The definitions, the files of the sources, which store it is and what is missing in it.
+    """The definitions, the files of the sources, and which store it is.
 
     Raises:
       BeamfleetError: a definition or a file cannot be found.
@@ -23,5 +23,4 @@ def state(parameters: Parameters, inputs: Inputs) -> State:
         "definition_fingerprint": definition_fingerprint(features),
         "data_fingerprint": data_fingerprint(sources_of(features)),
         "store_id": store_id(store),
-        "lost": ", ".join(lost(store)),
     }

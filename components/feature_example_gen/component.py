@@ -26,11 +26,11 @@ class FeatureExampleGenSpec(ComponentSpec):
 class FeatureExampleGen(base_component.BaseComponent):
     """Joins labels with the features of their time, and splits them by time.
 
-    Writes `Split-<name>/` as Parquet of list columns (as ExampleGen does), `rejects.parquet` if a
-    label could not be used, and `fitted.json`: what the service's transformations learnt from the
-    split `train`. Keys and times are not among the columns. The artifact's custom properties count
-    the rows, rows_in = rows_rejected + rows_repeated + rows_gap + the sum of rows_<split>, and say
-    what they are of: feature_service, feature_version, definition, feature_views, as_of.
+    Makes a training set in the store, whose number is the custom property `training_set`, and
+    writes it as ExampleGen does: `Split-<name>/` as Parquet of list columns, `rejects.parquet` if a
+    label could not be used. Keys and times are not among the columns. The custom properties count
+    the rows, rows_in = rows_rejected + rows_gap + the sum of rows_<split>, and say what they are
+    of: feature_service, feature_version, feature_views, definition, as_of.
 
     It runs again only if the definition or a file of the labels or of a source has changed: its
     driver puts fingerprints of them into the cache key.
@@ -38,7 +38,7 @@ class FeatureExampleGen(base_component.BaseComponent):
     Example:
         config = FeatureExamplesConfig(
             "user_code.payments.fraud",
-            splits={"train": "2024-05-02", "eval": "2024-05-15"},
+            splits={"eval": "2024-05-15"},
             as_of="2024-05-22",
         )
         example_gen = FeatureExampleGen(config, "runs/payments/features", computer.outputs["views"])

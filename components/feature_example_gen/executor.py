@@ -1,7 +1,6 @@
 """Executor of FeatureExampleGen."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from tfx import types
@@ -9,14 +8,14 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from components.errors import BeamfleetError
-from components.feature_backfill.backfill import read_log
+from components.feature_backfill.source_files import files_of
 from components.feature_computer.compute import compute
-from components.feature_computer.declared import files_of, views_of
+from components.feature_computer.declared import moment, views_of
 from components.feature_example_gen.config import FeatureExamplesConfig
 from components.feature_example_gen.labelled import labelled_service
-from components.feature_example_gen.make import FITTED, Counts, make_examples
-from components.feature_example_gen.splits import moment, spans
+from components.feature_example_gen.make import Made, make_examples
 from components.feature_example_gen.state import state
+from components.feature_store.store import FeatureStore
 from components.feature_vectors.trained_with import of_service, write_trained_with
 from components.features.service import FeatureService
 
@@ -38,35 +37,28 @@ class Executor(base_executor.BaseExecutor):
                     f"{config.features}: definitions or files changed while the node started; run "
                     "again"
                 )
-        service, store = labelled_service(config), Path(exec_properties["store"])
-        end = moment(config.as_of, "as_of")
-        [views] = input_dict["views"]
-        until = views.get_string_custom_property("as_of")
-        # Another run may have computed other values since these views were taken from the cache.
-        compute(service, store, moment(until, "as_of") if until else None)
-        counts = make_examples(
-            service,
-            spans(config.splits, config.gap, end),
-            end,
-            lambda view: read_log(view, store),
-            examples.uri,
-        )
-        fitted = json.loads(json.loads(Path(examples.uri, FITTED).read_text())["fitted"])
-        trained = of_service(service, config, str(store.resolve()), fitted)
+        service, store = labelled_service(config), FeatureStore(exec_properties["store"])
+        as_of = moment(config.as_of, "as_of")
+        assert as_of is not None
+        # Later runs may have computed other values since the views were taken from the cache.
+        compute(service, store, as_of)
+        made = make_examples(service, config, store, as_of, examples.uri)
+        trained = of_service(service, config, str(store.root.absolute()), made.fitted)
         write_trained_with(examples.uri, trained)
-        examples.split_names = artifact_utils.encode_split_names(list(config.splits))
+        examples.split_names = artifact_utils.encode_split_names(list(config.split_names))
         examples.span = 0
         examples.set_string_custom_property("payload_format", "FORMAT_PARQUET")
-        _record(counts, examples)
+        _record(made, examples)
         _record_definition(service, config, exec_properties["definition_fingerprint"], examples)
 
 
-def _record(counts: Counts, examples: types.Artifact) -> None:
-    for name in ("rows_in", "rows_rejected", "rows_repeated", "rows_gap"):
-        examples.set_int_custom_property(name, getattr(counts, name))
-    for split, rows in counts.splits.items():
+def _record(made: Made, examples: types.Artifact) -> None:
+    for name in ("rows_in", "rows_rejected", "rows_gap"):
+        examples.set_int_custom_property(name, getattr(made, name))
+    for split, rows in made.splits.items():
         examples.set_int_custom_property(f"rows_{split}", rows)
-    examples.set_int_custom_property("labels_unknown", counts.unknown)
+    examples.set_int_custom_property("labels_unknown", made.unknown)
+    examples.set_int_custom_property("training_set", made.number)
 
 
 def _record_definition(
@@ -83,4 +75,5 @@ def _record_definition(
     examples.set_string_custom_property("feature_views", views)
     examples.set_string_custom_property("definition", definition)
     examples.set_string_custom_property("as_of", config.as_of)
-    examples.set_string_custom_property("files", json.dumps(list(files_of(service.labels))))
+    files = [str(file) for file in files_of(service.labels)]
+    examples.set_string_custom_property("files", json.dumps(files))

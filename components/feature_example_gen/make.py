@@ -1,9 +1,9 @@
-"""Writes the Examples: splits by time, transformations fitted on the first of them."""
+"""Writes a training set of the store as Examples."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -11,64 +11,66 @@ import pyarrow as pa
 from components.errors import BeamfleetError
 from components.example_gen.parts import Reject
 from components.example_gen.write import ExamplesWriter
+from components.feature_example_gen.config import FeatureExamplesConfig
 from components.feature_example_gen.labelled import example_columns
-from components.feature_example_gen.rows import LABEL_TIME, Log, read_labels, with_features
-from components.feature_example_gen.splits import Span
-from components.feature_store import transformations
+from components.feature_example_gen.splits import NAMES, by_time
+from components.feature_store.split_files import read_split
+from components.feature_store.store import FeatureStore
 from components.feature_vectors.plain import plain_table
 from components.features.service import FeatureService
-from components.files import write_json
 
-FITTED = "fitted.json"
-TRAIN = "train"
+_UNKNOWN = "not known as of"
 
 
 @dataclass(frozen=True)
-class Counts:
-    """rows_in is the sum of the others but `unknown`."""
+class Made:
+    """Examples; rows_in is the sum of rejected, gap and splits."""
 
     rows_in: int
     rows_rejected: int
-    rows_repeated: int
     rows_gap: int
-    """Between the splits, and before the first."""
+    """Between the splits, or their label was known too late for an earlier one."""
     splits: Mapping[str, int]
     unknown: int
-    """Labels of which nothing was known yet."""
+    """Labels of which nothing was known yet; not in `rows_in`."""
+    number: int
+    """Of the training set in the store."""
+    fitted: Mapping[str, Any]
+    """What the service's transformations learnt from `train`."""
 
 
 def make_examples(
-    service: FeatureService, spans: tuple[Span, ...], as_of: datetime, log: Log, uri: str
-) -> Counts:
-    """Writes an Examples artifact, and what the transformations learnt (`fitted.json`).
+    service: FeatureService,
+    config: FeatureExamplesConfig,
+    store: FeatureStore,
+    as_of: datetime,
+    uri: str,
+) -> Made:
+    """Makes a training set in the store, and writes it as Examples.
 
     Raises:
       BeamfleetError: a split has no row, or something cannot be read.
     """
-    labels = read_labels(service, as_of)
-    parts = {span.name: _within(labels.rows, span) for span in spans}
-    for span in spans:
-        if not parts[span.name].height:
-            raise BeamfleetError(
-                f"{service.name!r}: no label of split {span.name!r}, from {span.start.isoformat()} "
-                f"to {span.end.isoformat()}; of {labels.rows_in} known labels "
-                f"{labels.rows_in - labels.rejects.height} can be used"
-            )
-    frames = {name: with_features(service, part, log) for name, part in parts.items()}
-    fitted = transformations.fit(service, frames[TRAIN if TRAIN in frames else spans[0].name])
-    tables = {
-        name: as_table(service, transformations.apply(service, frame, fitted))
-        for name, frame in frames.items()
-    }
-    rejects = [Reject(**row) for row in labels.rejects.to_dicts()]
-    with ExamplesWriter(uri, [span.name for span in spans], "parquet") as writer:
-        writer.write(tables, rejects)
+    made = store.create_train_validation_test_split(service, by_time(config), as_of=as_of)
+    frames = {name: getattr(made, NAMES[name]) for name in config.split_names}
+    tables = {name: as_table(service, frame) for name, frame in frames.items()}
+    rejects = read_split(store.root, service, made.number, "rejects")
+    with ExamplesWriter(uri, config.split_names, "parquet") as writer:
+        writer.write(tables, [_reject(row) for row in rejects.to_dicts()])
         writer.publish()
-    write_json(f"{uri}/{FITTED}", {"service": service.name, "fitted": json.dumps(fitted)})
-    counts = {name: part.height for name, part in parts.items()}
-    gap = labels.rows.height - sum(counts.values())
-    return Counts(
-        labels.rows_in, labels.rejects.height, labels.repeated, gap, counts, labels.unknown
+    counts = made.manifest["counts"]
+    reasons: Mapping[str, int] = counts["rejected"]
+    unknown = sum(rows for reason, rows in reasons.items() if reason.startswith(_UNKNOWN))
+    return _checked(
+        Made(
+            rows_in=counts["rows_in"] - unknown,
+            rows_rejected=sum(reasons.values()) - unknown,
+            rows_gap=counts["gap"] + counts["known_late"],
+            splits={name: frame.height for name, frame in frames.items()},
+            unknown=unknown,
+            number=made.number,
+            fitted=made.fitted,
+        )
     )
 
 
@@ -80,6 +82,14 @@ def as_table(service: FeatureService, frame: pl.DataFrame) -> pa.Table:
     return plain_table(frame.select(example_columns(service)))
 
 
-def _within(labels: pl.DataFrame, span: Span) -> pl.DataFrame:
-    time = pl.col(LABEL_TIME)
-    return labels.filter((time >= span.start) & (time < span.end))
+def _reject(row: Mapping[str, Any]) -> Reject:
+    """Lines are counted from 1, rows from 0."""
+    line = -1 if row["row"] is None else row["row"] + 1
+    return Reject(file=row["file"], line=line, reason=row["reason"], text="")
+
+
+def _checked(made: Made) -> Made:
+    placed = made.rows_rejected + made.rows_gap + sum(made.splits.values())
+    if placed != made.rows_in:
+        raise BeamfleetError(f"{made.rows_in} labels became {placed}; please report this")
+    return made

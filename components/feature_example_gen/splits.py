@@ -1,64 +1,25 @@
-"""Splits by the time of the label, with a gap between them."""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+"""Splits of the store, under the names that nodes behind know."""
 
 from components.errors import BeamfleetError
-from components.features.durations import microseconds
+from components.feature_example_gen.config import FeatureExamplesConfig
+from components.feature_store.splits import ByTime
+
+NAMES = {"train": "train", "validation": "validation", "eval": "test"}
+"""Of Examples -> of the store: what judges a model is `eval` to TFX."""
 
 
-@dataclass(frozen=True)
-class Span:
-    """Labels of one split: those in [start, end)."""
-
-    name: str
-    start: datetime
-    end: datetime
-
-
-def moment(text: str, what: str) -> datetime:
-    """ISO 8601 as a time in UTC; without a zone it is UTC.
+def by_time(config: FeatureExamplesConfig) -> ByTime:
+    """How the store splits.
 
     Raises:
-      BeamfleetError: it is none.
+      BeamfleetError: the splits cannot be made.
     """
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
+    splits = config.splits
+    if "eval" not in splits or set(splits) - {"validation", "eval"}:
         raise BeamfleetError(
-            f"{what} is {text!r}, expected a day or a time such as 2024-05-22 or "
-            "2024-05-22T18:00:00Z"
-        ) from None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def spans(splits: Mapping[str, str], gap: str, as_of: datetime) -> tuple[Span, ...]:
-    """The splits in the order of time.
-
-    Args:
-      splits: Split -> its first moment.
-      gap: So long before the next split a split ends: what happened to the labels of the one is
-        then not in the features of the other.
-      as_of: End of the last one.
-
-    Raises:
-      BeamfleetError: a split would have no time.
-    """
-    width = microseconds(gap, "gap")
-    starts = sorted((moment(text, f"split {name!r}"), name) for name, text in splits.items())
-    ends = [*(start for start, _ in starts[1:]), as_of]
-    made = []
-    for place, ((start, name), end) in enumerate(zip(starts, ends, strict=True)):
-        last = place == len(starts) - 1
-        stop = end if last else end - timedelta(microseconds=width)
-        if stop <= start:
-            until = (
-                f"as_of, {end.isoformat()}" if last else f"{end.isoformat()} less a gap of {gap}"
-            )
-            raise BeamfleetError(
-                f"split {name!r} begins at {start.isoformat()} and would end at {until}: it has no "
-                "time; move one of them"
-            )
-        made.append(Span(name, start, stop))
-    return tuple(made)
+            f"splits is {dict(splits)}, expected when eval begins, and validation if there is one: "
+            '{"eval": "2024-05-15"}, or their shares of the rows: {"eval": 0.3}; what is earlier '
+            "trains"
+        )
+    nothing = 0.0 if isinstance(splits["eval"], int | float) else splits["eval"]
+    return ByTime(splits.get("validation", nothing), splits["eval"], gap=config.gap)

@@ -81,6 +81,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """Has everything below a folder on the disk."""
+    for path in [folder, *folder.rglob("*")]:
+        sync_folder(path)  # which takes a file as well
+
+
 @contextmanager
 def exclusive(lock: Path, wait_s: float) -> Iterator[None]:
     """Holds a lock file; the kernel lets go of it when its holder dies, so it is never stale.

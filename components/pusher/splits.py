@@ -81,7 +81,7 @@ def running_split(directory: str, candidate_uri: str) -> str:
     """
     files = PushedDirectory(directory)
     split = files.pointer().split
-    if split is None or not _is_undecided(split):
+    if split is None or not is_undecided(split):
         return ""
     challenger = files.read(split.challenger)
     return "" if challenger.details["candidate_uri"] == candidate_uri else split.id
@@ -112,7 +112,7 @@ def identical(files: PushedDirectory, fingerprint: str, plan: TrafficPlan | None
         if plan and plan != split.plan and not split.stopped:
             _change_terms(files, pointer, split, plan)
         return replace(challenger, label=split.plan.challenger)
-    if _is_undecided(split):
+    if is_undecided(split):
         raise SplitRunningError(
             f"version {split.challenger} is the {split.plan.challenger} of version "
             f"{pointer.version} in {files.uri}: end that by `beamfleet promote` or `beamfleet "
@@ -129,7 +129,8 @@ def _change_terms(
     files.move(moved, "split", pointer.version, split.challenger, label=plan.challenger)
 
 
-def _is_undecided(split: Split) -> bool:
+def is_undecided(split: Split) -> bool:
+    """Whether champion and challenger are compared, or will be."""
     return split.state() in ("running", "waiting")
 
 

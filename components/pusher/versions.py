@@ -11,18 +11,19 @@ A version is there for readers once CURRENT knows its number: `highest` says up 
 killed push left is hidden, and the next push removes it. A number is never given to two versions.
 """
 
-import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from components.errors import BeamfleetError
 from components.files import write_whole
 from components.pusher import files
-from components.pusher.directory import Pointer, PushedDirectory, Version, now, words
+from components.pusher.directory import Pointer, PushedDirectory, Version, words
 from components.pusher.splits import identical
+from components.pusher.staging import add_version, discard, next_number
 from components.pusher.stores import PushedStore, open_store
 from components.pusher.tensorflow_serving import write_config
 from components.pusher.traffic import Split, TrafficPlan, new_split
@@ -237,21 +238,14 @@ class PushedVersions:
         plan: TrafficPlan | None,
     ) -> Version:
         before = current.number if current else 0
-        number = max([self._files.pointer().highest, *self._files.numbers()]) + 1
-        self._remove_leftovers()
+        number = next_number(self._files)
         details = {
             **origin,
             "number": number,
-            "created": now(),
-            "schema_fingerprint": store.interface_fingerprint,
-            "store_fingerprint": store.fingerprint,
             "model_uri": store.uri,
             "previous_version": before,
-            "counts": dict(store.counts),
         }
-        self._stage(store, details).rename(self._files.root / str(number))
-        files.sync_folder(self._files.root)
-        version = Version(number, f"{self.directory}/{number}", details, new=True)
+        version = add_version(self._files, details, partial(_copy, store))
         approval = origin.get("approval", {})
         told = {"approved_by": approval.get("by", ""), "why": approval.get("why", "")}
         if plan is None or not before:
@@ -261,39 +255,10 @@ class PushedVersions:
         self._files.move(pointer, "push", before, number, label=plan.challenger, **told)
         return replace(version, label=plan.challenger)
 
-    def _stage(self, store: PushedStore, details: dict[str, Any]) -> Path:
-        staged = self._hidden()
-        try:
-            files.copy_folder(store.uri, staged, without=store.beside)
-            _check_copy(staged, store)
-            files.write_json(staged / "version.json", details)
-        except BaseException:
-            shutil.rmtree(staged, ignore_errors=True)
-            raise
-        return staged
-
     def _prune(self, keep: int, spared: set[int]) -> None:
         for number in self._files.numbers()[:-keep]:
             if number not in spared:
-                self._discard(number)
-
-    def _remove_leftovers(self) -> None:
-        """Removes what killed pushes left; under the lock nobody else is staging."""
-        highest = self._files.pointer().highest
-        for number in self._files.numbers():
-            if number > highest:  # renamed, but the pointer was not moved any more
-                self._files.read(number)  # a stranger's folder is not ours to remove
-                self._discard(number)
-        for folder in self._files.root.glob(".staged-*"):
-            shutil.rmtree(folder)
-
-    def _discard(self, number: int) -> None:
-        hidden = self._hidden()
-        (self._files.root / str(number)).rename(hidden)  # at once: nobody sees half of it
-        shutil.rmtree(hidden)
-
-    def _hidden(self) -> Path:
-        return self._files.root / f".staged-{uuid.uuid4().hex}"
+                discard(self._files, number)
 
 
 def _contest(version: Version) -> list[str]:
@@ -309,9 +274,11 @@ def _changes(store: PushedStore, current: Version) -> str:
     return ", ".join(sorted(k for k in keys if store.interface.get(k) != before.interface.get(k)))
 
 
-def _check_copy(staged: Path, store: PushedStore) -> None:
-    """Reads everything back: what is pushed is what was validated."""
+def _copy(store: PushedStore, staged: Path) -> PushedStore:
+    """Copies a store, and reads everything back: what is pushed is what was validated."""
+    files.copy_folder(store.uri, staged, without=store.beside)
     copy = open_store(str(staged))
     if copy.fingerprint != store.fingerprint:
         raise BeamfleetError(f"{store.uri} changed while it was pushed; run the push again")
     copy.check()
+    return copy

@@ -54,8 +54,6 @@ def _frames(folder: LogFolder) -> Iterator[pl.LazyFrame]:
     """Segments first: one that becomes a part meanwhile is found among the parts."""
     seen = set()
     for path in sorted(folder.segments.glob(f"*{SUFFIX}")):
-        if (folder.parts / f"{path.stem}.parquet").exists():
-            continue
         try:
             rows = read_frames(path).rows
         except FileNotFoundError:

@@ -6,6 +6,8 @@ A new one: a function here, its place in SUBCOMMANDS, and `main` in `features_<n
 import argparse
 from typing import Any
 
+from pipelines.commands.features_monitor_parser import add_skew, add_watch
+
 Actions = Any
 """argparse's own subparsers: a private type."""
 
@@ -97,7 +99,7 @@ def _stream(actions: Actions) -> None:
     add("--json", action="store_true", help="print JSON")
 
 
-SUBCOMMANDS = (_list, _search, _show, _diff, _export, _serve, _stream)
+SUBCOMMANDS = (_list, _search, _show, _diff, _export, _serve, _stream, add_skew, add_watch)
 """In the order in which `--help` lists them."""
 
 

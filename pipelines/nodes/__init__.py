@@ -50,8 +50,8 @@ _ADD: Mapping[type[Step], Callable[[Graph, Any], None]] = {
     steps.ReadExamples: examples.read_examples,
     steps.ReadImages: examples.read_images,
     steps.GivenExamples: examples.given_examples,
-    steps.ComputeFeatures: features.compute_features,
     steps.FromFeatureView: features.from_feature_view,
+    steps.StreamFeatures: features.stream_features,
     steps.GenerateStatistics: examples.generate_statistics,
     steps.InferSchema: examples.infer_schema,
     steps.ValidateExamples: examples.validate_examples,
@@ -68,4 +68,5 @@ _ADD: Mapping[type[Step], Callable[[Graph, Any], None]] = {
     steps.InfraValidate: delivery.infra_validate,
     steps.PushTo: delivery.push_to,
     steps.BulkInfer: delivery.bulk_infer,
+    steps.PredictOnline: features.predict_online,
 }

@@ -4,7 +4,7 @@ import base64
 import gzip
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -65,21 +65,40 @@ def make_page(source: Source) -> Page:
     """Draws every section; one that cannot be drawn says so and harms no other."""
     problems: list[str] = []
     head = _drawn("Headline", headline.render, source, problems)
-    sections = join((_section(*one, source, problems) for one in SECTIONS), "\n")
-    links = join(fill('<li><a href="#{}">{}</a></li>', a, title) for a, title, _ in SECTIONS)
+    drawn = [(anchor, title, _section(anchor, title, render, source, problems))
+             for anchor, title, render in SECTIONS]  # fmt: skip
+    title = f"{source.summary.pipeline} {source.run.run_id}"
+    return Page(assembled(title, head, drawn), tuple(problems))
+
+
+def assembled(title: str, head: Html, sections: Sequence[tuple[str, str, Html]]) -> str:
+    """The whole file.
+
+    Args:
+      title: Of the window.
+      head: What stands above all sections.
+      sections: Anchor, title, and the section as `section` makes it.
+    """
+    links = join(fill('<li><a href="#{}">{}</a></li>', a, name) for a, name, _ in sections)
     plotly = plotly_code()
-    text = Template(_asset("page.html")).substitute(
+    return Template(_asset("page.html")).substitute(
         policy=_policy(plotly),
         style=_asset("page.css"),
-        title=fill("{} {}", source.summary.pipeline, source.run.run_id),
+        title=fill("{}", title),
         headline=head,
         links=links,
-        sections=sections,
+        sections=join((content for *_, content in sections), "\n"),
         made=fill("{}", _made()),
         plotly=base64.b64encode(gzip.compress(plotly.encode(), 6, mtime=0)).decode(),
         script=_asset(*_SCRIPTS),
     )
-    return Page(text, tuple(problems))
+
+
+def section(anchor: str, title: str, content: Html) -> Html:
+    """A part of the page with its heading."""
+    kind = "section compact" if isinstance(content, Absent) else "section"
+    return fill('<section id="{}" class="{}" tabindex="-1"><h2>{}</h2>{}</section>',
+                anchor, kind, title, content)  # fmt: skip
 
 
 def _section(
@@ -89,10 +108,7 @@ def _section(
     source: Source,
     problems: list[str],
 ) -> Html:
-    content = _drawn(title, render, source, problems)
-    kind = "section compact" if isinstance(content, Absent) else "section"
-    return fill('<section id="{}" class="{}" tabindex="-1"><h2>{}</h2>{}</section>',
-                anchor, kind, title, content)  # fmt: skip
+    return section(anchor, title, _drawn(title, render, source, problems))
 
 
 def _drawn(

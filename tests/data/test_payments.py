@@ -47,7 +47,7 @@ def test_it_is_small() -> None:
 @pytest.mark.parametrize("name", list(ID))
 def test_the_stream_has_the_last_days_of_the_history_and_more(name: str) -> None:
     history, (events, broken) = table(name), stream(name)
-    last = history.filter(pl.col("ts") >= pl.datetime(2024, 5, 22, time_zone="UTC"))
+    last = history.filter(pl.col("ingested_at") >= pl.datetime(2024, 5, 22, time_zone="UTC"))
     known = {row[ID[name]] for row in events if row.get("ts") != "yesterday"}
     assert set(last[ID[name]]) == known
     assert len(events) + len(broken) > last.height  # what is broken comes on top

@@ -13,13 +13,14 @@ from pathlib import Path
 import polars as pl
 
 from components.features import (
-    Count, Entity, FeatureService, InRange, Mean, Parquet, Rolling, Source, StandardScaler,
-    UnifiedTransformer, on_demand, stream_feature_view,
+    Count, Entity, FeatureService, InRange, JsonLines, Mean, Parquet, Rolling, Source,
+    StandardScaler, UnifiedTransformer, on_demand, stream_feature_view,
 )
 
 DATA = Path(__file__).parent / "data"
 shopper = Entity("shopper", keys=["shopper_id"])
-buys = Source("buys", Parquet(DATA / "buys"), "at", created="known", id="buy_id")
+buys = Source("buys", Parquet(DATA / "buys"), "at", JsonLines(DATA / "stream.jsonl"),
+              created="known", id="buy_id")
 returns = Source("returns", Parquet(DATA / "returns"), "at", created="judged", id="buy_id")
 
 
@@ -51,7 +52,9 @@ returned = FeatureService(
 no_labels = FeatureService("no_labels", [spend])
 """
 START = datetime(2024, 1, 1, tzinfo=UTC)
-ROWS = 400
+ROWS, LATE = 400, 320
+CUT = START + timedelta(days=2)
+END = START + timedelta(minutes=11 * ROWS)
 
 
 def make(folder: Path, name: str = "shop_features") -> str:
@@ -63,7 +66,10 @@ def make(folder: Path, name: str = "shop_features") -> str:
             "shopper_id": [f"s{n % 7}" for n in range(ROWS)],
             "price": [float(n * 37 % 101 - 5) for n in range(ROWS)],
             "at": [START + timedelta(minutes=11 * n) for n in range(ROWS)],
-            "known": [START + timedelta(minutes=11 * n + n % 3) for n in range(ROWS)],
+            "known": [
+                START + timedelta(minutes=11 * n + (300 if n == LATE else n % 3))
+                for n in range(ROWS)
+            ],
         }
     )
     returns = buys.select("buy_id", "shopper_id", "price", "at").with_columns(
@@ -74,7 +80,14 @@ def make(folder: Path, name: str = "shop_features") -> str:
     for table, rows in (("buys", buys), ("returns", returns)):
         (folder / "data" / table).mkdir(parents=True, exist_ok=True)
         rows.write_parquet(folder / "data" / table / "part.parquet")
+    write_stream(folder, buys)
     return f"{name}.returned"
+
+
+def write_stream(folder: Path, buys: pl.DataFrame) -> None:
+    """What came since CUT, in the order of arrival, with one that came too late."""
+    came = buys.filter(pl.col("known") >= CUT).sort("known")
+    (folder / "data" / "stream.jsonl").write_text(came.write_ndjson())
 
 
 def change(folder: Path, old: str, new: str, name: str = "shop_features") -> None:

@@ -12,6 +12,7 @@ from components.feature_computer.declared import declared, declared_source
 from components.feature_computer.state import state
 from components.feature_example_gen.config import FeatureExamplesConfig
 from components.feature_example_gen.state import state as examples_state
+from components.feature_store.store import FeatureStore
 from components.outside import State
 from tests.components.feature_computer import shop
 
@@ -23,13 +24,13 @@ def seen(project: Path) -> State:
 
 
 def rows_seen() -> State:
-    config = FeatureExamplesConfig(SERVICE, {"train": "2024-01-01"}, "2024-01-03")
-    return examples_state({"source": config.to_json()}, {})
+    config = FeatureExamplesConfig(SERVICE, {"eval": "2024-01-02"}, "2024-01-03")
+    return examples_state({"source": config.to_json(), "store": "nowhere"}, {})
 
 
 def test_nothing_changes_while_nothing_changes(project: Path) -> None:
     before, rows = seen(project), rows_seen()
-    compute(declared(SERVICE), project / "store", None)
+    compute(declared(SERVICE), FeatureStore(project / "store"), None)
     shop.forget()
     assert (seen(project), rows_seen()) == (before, rows)
 
@@ -75,12 +76,9 @@ def test_a_comment_changes_nothing(project: Path) -> None:
     assert (seen(project), rows_seen()) == (before, rows)
 
 
-def test_a_store_that_was_lost_shows_in_the_state(project: Path) -> None:
+def test_another_store_in_its_place_shows(project: Path) -> None:
     before = seen(project)
-    compute(declared(SERVICE), project / "store", None)
-    shutil.rmtree(project / "store" / "offline" / "spend")
-    assert seen(project)["lost"] == "spend/v1"
-    compute(declared(SERVICE), project / "store", None)
+    compute(declared(SERVICE), FeatureStore(project / "store"), None)
     assert seen(project) == before
     shutil.rmtree(project / "store")
     assert seen(project)["store_id"] != before["store_id"]
@@ -108,5 +106,5 @@ def test_a_module_that_fails_says_where(project: Path) -> None:
 
 def test_a_source_without_files_is_named(project: Path) -> None:
     shutil.rmtree(project / "data" / "buys")
-    with pytest.raises(BeamfleetError, match=r"source 'buys': .*data/buys does not exist"):
+    with pytest.raises(BeamfleetError, match=r"source 'buys' has no files at .*data/buys"):
         seen(project)

@@ -1,0 +1,1 @@
+"""FeatureStreamer: features are brought up to date by their streams."""

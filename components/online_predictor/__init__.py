@@ -1,0 +1,1 @@
+"""OnlinePredictor: requests to a running model server, with features from the online store."""

@@ -1,0 +1,73 @@
+"""docs/features.md works step by step."""
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.errors import BeamfleetError
+from pipelines.projects import load_pipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
+MODULE = "night_features"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The reader's folder, with the files that the page names."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for block in blocks():
+        if named := re.match(r"# (\w+\.py)\n", block):
+            (tmp_path / named[1]).write_text(block)
+    importlib.invalidate_caches()
+    yield tmp_path
+    sys.modules.pop(MODULE, None)
+
+
+def blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_page_has_a_module_a_look_and_a_pipeline() -> None:
+    assert len(blocks()) == 3
+
+
+def test_the_values_are_there_and_the_pipeline_is_accepted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exec(blocks()[1], {})
+    said = capsys.readouterr().out
+    assert "BackfillReport(rows_in=" in said and "spent_at_night" in said
+    load_pipeline(str(folder / "night_pipeline.py"), folder / "runs" / "night").check()
+
+
+def test_a_change_needs_a_version(folder: Path) -> None:
+    exec(blocks()[1], {})
+    text = (folder / f"{MODULE}.py").read_text()
+    changed = text.replace("dt.hour() < 6", "dt.hour() < 7")
+    for version, refused in (("", True), ("version=2, ", False)):
+        new = changed.replace("    entities=[card], ", f"    {version}entities=[card], ")
+        new = new.replace('boundary="strict",', f'boundary="strict", {version}')
+        (folder / f"{MODULE}.py").write_text(new)
+        sys.modules.pop(MODULE, None)
+        importlib.invalidate_caches()
+        if refused:
+            with pytest.raises(BeamfleetError, match="view 'night_spend' version 1"):
+                exec(blocks()[1], {})
+        else:
+            exec(blocks()[1], {})
+
+
+def test_a_comment_is_no_change(folder: Path) -> None:
+    exec(blocks()[1], {})
+    file = folder / f"{MODULE}.py"
+    file.write_text(file.read_text().replace("def at_night(events):", "def at_night(events):  # !"))
+    sys.modules.pop(MODULE, None)
+    importlib.invalidate_caches()
+    exec(blocks()[1], {})
