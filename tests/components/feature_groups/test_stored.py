@@ -176,6 +176,7 @@ from pathlib import Path
 from tests.components.feature_groups.test_stored import PROFILE, StoredGroup, frame
 group, who = StoredGroup(PROFILE, Path(sys.argv[1])), sys.argv[2]
 print("ready", flush=True)
+input()
 for turn in range(int(sys.argv[3])):
     group.insert(frame(*((f"{who}{n}", n, turn) for n in range(50)), ("both", 0, turn)))
     print(turn, flush=True)
@@ -184,25 +185,38 @@ for turn in range(int(sys.argv[3])):
 
 def inserting(root: Path, who: str, turns: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", INSERTING, str(root), who, str(turns)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1)
+
+
+def start(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None and process.stdin is not None
+    process.stdout.readline()
+    process.stdin.write("\n")
+    process.stdin.flush()
 
 
 def test_two_processes_insert_at_once(tmp_path: Path) -> None:
-    running = [inserting(tmp_path, who, 15) for who in "xy"]
-    assert [one.wait() for one in running] == [0, 0]
+    running = [inserting(tmp_path, who, 40) for who in "xy"]
     for one in running:
-        one.communicate()
+        start(one)
+    told = [one.communicate()[0].split() for one in running]
+    assert [(one.returncode, len(turns)) for one, turns in zip(running, told, strict=True)] == [
+        (0, 40),
+        (0, 40),
+    ]
     made = {key: age for key, _, age in ages(StoredGroup(PROFILE, tmp_path))}
     assert len(made) == 101
-    assert set(made.values()) == {14}
+    assert set(made.values()) == {39}
+    assert len(list(StoredGroup(PROFILE, tmp_path).folder.glob("part-*"))) == 80
 
 
 def test_a_process_that_is_killed_leaves_whole_inserts(tmp_path: Path) -> None:
     group = StoredGroup(PROFILE, tmp_path)
     for pause in (0.0, 0.003, 0.011):
         process = inserting(tmp_path, "x", 10_000)
+        start(process)
         assert process.stdout is not None
-        process.stdout.readline()
         told = int(process.stdout.readline())
         time.sleep(pause)
         os.kill(process.pid, signal.SIGKILL)
