@@ -18,7 +18,7 @@ from components.feature_backfill.json_lines import json_batches
 from components.feature_values.ordered import Ints
 from components.features.source import JsonLines, Source
 
-PIECE_ROWS = 2_000_000
+PIECE_ROWS = 500_000
 """A piece is what is read again after a crash."""
 BATCH_ROWS = 500_000
 """Rows that are in memory at once, for each worker."""

@@ -13,13 +13,14 @@ from components.feature_values.intervals import (
     Axis,
     Elements,
     Points,
+    distinct,
     enter_and_leave,
     ranges,
     session_bounds,
 )
 from components.feature_values.ordered import Ints
 from components.feature_values.sweeps import Bools, Pairs, Ranges
-from components.feature_values.tree import Tree
+from components.feature_values.tree import Lifetimes, Tree
 from components.features.window import Session, Window
 
 
@@ -62,10 +63,14 @@ def _late(window: Window, elements: Elements, enter: Ints) -> Points:
     enters = axis.of(elements.code, enter)
     leave = enter_and_leave(window, elements)[1]
     leaves = axis.end(elements.code) if leave is None else axis.of(elements.code, leave)
-    at = np.unique(enters if leave is None else np.concatenate([enters, leaves]))
-    sweep = Tree(np.searchsorted(at, enters), np.searchsorted(at, leaves), len(at), elements.code)
+    at = distinct(enters if leave is None else np.concatenate([enters, leaves]))
     order = np.argsort(enters, kind="stable")
     right = np.searchsorted(enters[order], at, "right")
+    first, last = np.searchsorted(at, enters), np.searchsorted(at, leaves)
+    sweep = Tree(first, last, len(at), elements.code)
+    if leave is None:
+        left = np.searchsorted(elements.code, elements.code[order][right - 1])
+        sweep = Lifetimes(first, last, len(at), elements.code, Pairs(order, left, right))
     return axis.points(elements.code[order], elements.created[order], at, sweep, right)
 
 
@@ -75,7 +80,7 @@ def _sessions(window: Session, elements: Elements, enter: Ints) -> Points:
     enters, over = axis.of(elements.code, enter), elements.time + window.gap_us
     expiry = axis.of(elements.code, over)
     ends = (over > enter) & np.append(expiry[:-1] < enters[1:], np.ones(min(len(enters), 1), bool))
-    at = np.unique(np.concatenate([enters, expiry[ends]]))
+    at = distinct(np.concatenate([enters, expiry[ends]]))
     right = np.searchsorted(enters, at, "right")
     left = np.where(at >= expiry[right - 1], right, session_bounds(window, elements)[0][right - 1])
     return axis.points(elements.code, elements.created, at, Ranges(left, right), right)

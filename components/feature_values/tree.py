@@ -10,7 +10,7 @@ import numpy as np
 
 from components.feature_values.merging import Arrays, Merge, merged_ranges, taken
 from components.feature_values.ordered import Ints
-from components.feature_values.sweeps import NO_VALUE, Sweep
+from components.feature_values.sweeps import NO_VALUE, Pairs, Sweep
 from components.features.aggregator import Aggregator
 
 
@@ -69,8 +69,8 @@ class Tree(Sweep):
         nodes = np.concatenate([node for node, _ in found] or [rows])
         events = np.concatenate([event for _, event in found] or [rows])
         order = np.argsort(nodes, kind="stable")
-        nodes, first = np.unique(nodes[order], return_index=True)
-        return nodes, np.append(first, len(order)), events[order]
+        first = np.flatnonzero(np.diff(nodes[order], prepend=-1))
+        return nodes[order][first], np.append(first, len(order)), events[order]
 
     def merged_own(self, own: Aggregator[Any], states: Sequence[Any]) -> list[Any]:
         moves: dict[int, list[tuple[int, Any]]] = defaultdict(list)
@@ -88,6 +88,16 @@ class Tree(Sweep):
             until = starts[place + 1] if place + 1 < len(starts) else self.points
             made += _moved(own, rows, range(start, until), moves)
         return made
+
+
+@dataclass(frozen=True)
+class Lifetimes(Tree):
+    """Events that never leave: built-in aggregators merge them in the order in which they came."""
+
+    came: Pairs
+
+    def merged(self, states: Arrays, merge: Merge, zero: Arrays) -> Arrays:
+        return self.came.merged(states, merge, zero)
 
 
 def _moved(

@@ -107,7 +107,7 @@ class Mean(Aggregator[tuple[int, float]]):
 
 @dataclass(frozen=True)
 class Std(Aggregator[tuple[int, float, float]]):
-    """Standard deviation of the population; None if there are no values.
+    """Standard deviation of the population; None if there are no values, NaN if one is no number.
 
     Source: Chan, Golub, LeVeque 1983, merging of (count, mean, sum of squared distances).
     """
@@ -127,10 +127,13 @@ class Std(Aggregator[tuple[int, float, float]]):
             return later if not earlier[0] else earlier
         count, apart = earlier[0] + later[0], later[1] - earlier[1]
         mean = earlier[1] + apart * later[0] / count
-        return count, mean, earlier[2] + later[2] + apart**2 * earlier[0] * later[0] / count
+        between = apart * apart * earlier[0] * later[0] / count
+        return count, mean, earlier[2] + later[2] + between
 
     def extract(self, state: tuple[int, float, float]) -> float | None:
-        return math.sqrt(state[2] / state[0]) if state[0] else None
+        if not state[0]:
+            return None
+        return math.sqrt(state[2] / state[0]) if math.isfinite(state[1]) else math.nan
 
 
 @dataclass(frozen=True)
@@ -160,18 +163,18 @@ class _One(Aggregator[tuple[Any] | None]):
 
 @dataclass(frozen=True)
 class Min(_One):
-    """Smallest value; None if there are none."""
+    """Smallest value; None if there are none, NaN if one is."""
 
     def chosen(self, earlier: tuple[Any], later: tuple[Any]) -> tuple[Any]:
-        return min(earlier, later)
+        return _nan_of(earlier, later) or min(earlier, later)
 
 
 @dataclass(frozen=True)
 class Max(_One):
-    """Largest value; None if there are none."""
+    """Largest value; None if there are none, NaN if one is."""
 
     def chosen(self, earlier: tuple[Any], later: tuple[Any]) -> tuple[Any]:
-        return max(earlier, later)
+        return _nan_of(earlier, later) or max(earlier, later)
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,11 @@ class Last(_One):
 
     def chosen(self, earlier: tuple[Any], later: tuple[Any]) -> tuple[Any]:
         return later
+
+
+def _nan_of(*states: tuple[Any]) -> tuple[Any] | None:
+    """NaN compares with nothing: which of two is smaller would hang on their order."""
+    return next((one for one in states if one[0] != one[0]), None)
 
 
 BUILT_IN: tuple[type[Aggregator[Any]], ...] = (Count, Sum, Mean, Std, Min, Max, First, Last)

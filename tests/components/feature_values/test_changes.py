@@ -9,9 +9,13 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
-from components.feature_values.changes import changes
+from components.errors import BeamfleetError
+from components.feature_values import ordered
+from components.feature_values.changes import changes, counted_changes
 from components.feature_values.keyed import keyed_events
+from components.feature_values.slices import SlicedChanges
 from components.features import (
     Aggregator,
     Count,
@@ -142,9 +146,7 @@ def value_at(log: pl.DataFrame, key: tuple[Any, ...], at: datetime) -> tuple[Any
 
 def same(ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> bool:
     return all(
-        math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
-        if isinstance(a, float) and isinstance(b, float)
-        else a == b
+        same_number(a, b) if isinstance(a, float) and isinstance(b, float) else a == b
         for a, b in zip(ours, theirs, strict=True)
     )
 
@@ -178,3 +180,112 @@ def test_every_value_is_that_of_the_definition(window: Any, rows: list[dict[str,
 def test_what_was_known_is_that_of_the_definition(window: Any, rows: list[dict[str, Any]]) -> None:
     view = view_of(window)
     check(view, keyed(view, rows), known=True)
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@given(rows=st.lists(EVENT, max_size=20), cuts=st.sets(st.integers(-3, 40), max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_slices_of_time_make_the_same_log(
+    window: Any, rows: list[dict[str, Any]], cuts: set[int]
+) -> None:
+    view = view_of(window)
+    events, sliced, since = keyed(view, rows), SlicedChanges(view), naive.EPOCH
+    logs = []
+    for until in (*map(seconds, sorted(cuts)), None):
+        before = True if until is None else pl.col("event_time") < until
+        some = events.filter(pl.col("event_time") >= since, before)
+        micros = None if until is None else (until - naive.EPOCH) // timedelta(microseconds=1)
+        logs.append(sliced.add(some, micros))
+        since = until or since
+    whole, duplicates = counted_changes(view, events)
+    order = [*view.keys, "valid_from"]
+    assert_frame_equal(pl.concat(logs).sort(order), whole, rel_tol=1e-9, abs_tol=1e-9)
+    assert sliced.duplicates == duplicates
+
+
+def one_key(values: list[Any]) -> list[dict[str, Any]]:
+    return [
+        {"card_id": "a", "place": 1, "ts": seconds(n), "delay": 0, "id": None, "amount": value}
+        for n, value in enumerate(values)
+    ]
+
+
+SOME = {name: ALL[name] for name in ("amount", "mean", "spread", "least", "last_amount")}
+SOME["most_amount"] = (Max("amount"), float)
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("known", [False, True])
+def test_what_is_no_number_leaves_with_its_event(odd: float, known: bool) -> None:
+    values = [n / 4 for n in range(40)]
+    values[7], values[22] = odd, odd
+    rows = one_key(values)
+    for n, row in enumerate(rows):
+        row["delay"] = (0, 1, 3, 2)[n % 4] if known else 0
+    view = view_of(Rolling("5s"), SOME, TXNS)
+    events = keyed(view, rows)
+    for row in changes(view, events, known=known).iter_rows(named=True):
+        theirs = naive.value_at(view, events, ("a", 1), row["valid_from"], known)
+        assert same(tuple(row[name] for name in SOME), theirs), row["valid_from"]
+
+
+def same_number(a: float, b: float) -> bool:
+    return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def test_sums_of_whole_numbers_are_exact_or_refused() -> None:
+    most = 2**63 - 1
+    view = view_of(Rolling("3s"), {"whole": (Sum("code"), int)}, TXNS)
+
+    def sums(codes: list[int]) -> list[Any]:
+        rows = [row | {"code": code} for row, code in zip(one_key(codes), codes, strict=True)]
+        return changes(view, keyed(view, rows))["whole"].to_list()
+
+    assert sums([most, -1, -most, 5, 6]) == [most, most - 1, -1, 4 - most, 11 - most, 11, 6, None]
+    assert sums([-most, -1])[:2] == [-most, -most - 1]
+    with pytest.raises(BeamfleetError, match="feature 'whole': Sum of 'code' failed"):
+        sums([most, 1, -5])
+    with pytest.raises(BeamfleetError, match="leaves 64 bits"):
+        sums([-most, -2])
+
+
+def test_long_windows_of_floats_do_not_drift() -> None:
+    values = [1e16 if n % 1000 == 500 else 0.1 for n in range(5_000)]
+    view = view_of(Rolling("10s"), {"total": (Sum("amount"), float)}, TXNS)
+    log = changes(view, keyed(view, one_key(values)))
+    small = log.filter(pl.col("total") < 1e15)["total"]
+    assert small.len() > 4_900
+    assert small.max() == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("one", "kind", "says"),
+    [
+        (Mean("amount"), int, "do not all fit into int"),
+        (Count(), str, "do not all fit into str"),
+        (Last("kind"), float, "do not all fit into float"),
+        (Newest("amount"), int, "do not all fit into int"),
+    ],
+)
+def test_values_that_are_not_as_the_schema_says_are_refused(
+    one: Any, kind: type, says: str
+) -> None:
+    view = view_of(Lifetime(), {"f": (one, kind)}, TXNS)
+    rows = [row | {"kind": "u"} for row in one_key([1.0, 2.5])]
+    with pytest.raises(BeamfleetError, match="view 'view', feature 'f'") as error:
+        changes(view, keyed(view, rows))
+    assert says in str(error.value)
+
+
+def test_more_keys_than_fit_on_one_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        row | {"card_id": card, "place": place, "ts": seconds(n)}
+        for n, row in enumerate(one_key([1.0, 2.0]))
+        for card in "abc"
+        for place in (1, 2)
+    ]
+    view = view_of(Rolling("5s"))
+    whole = changes(view, keyed(view, rows))
+    monkeypatch.setattr(ordered, "_MOST", 25_000_000)
+    assert len(list(ordered.in_order(view, keyed(view, rows)))) == 3
+    assert changes(view, keyed(view, rows)).equals(whole)
