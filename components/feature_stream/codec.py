@@ -39,9 +39,9 @@ def _plain(value: Any) -> Any:
         if type(value) is kind:
             return {name: to_plain(value)}
     raise BeamfleetError(
-        f"the state of a stream cannot keep {type(value).__name__}; let values of events and states "
-        "of aggregators be None, bool, int, float, str, bytes, datetime, date, timedelta, or "
-        "tuples, lists, dicts and sets of these"
+        f"the state of a stream cannot keep {type(value).__name__}; let values of events "
+        "and states of aggregators be None, bool, int, float, str, bytes, datetime, date, "
+        "timedelta, or tuples, lists, dicts and sets of these"
     )
 
 
@@ -70,7 +70,7 @@ def _microseconds(time: datetime) -> list[Any]:
 
 
 def _time(plain: list[Any]) -> datetime:
-    bare = _EPOCH + plain[0] * _US
+    bare: datetime = _EPOCH + plain[0] * _US
     return bare.replace(tzinfo=UTC) if plain[1] else bare
 
 

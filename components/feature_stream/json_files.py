@@ -82,8 +82,8 @@ def parsed(line: bytes) -> tuple[dict[str, Any] | None, str]:
 def _files(source: Source) -> list[Path]:
     if not isinstance(source.stream, JsonLines):
         raise BeamfleetError(
-            f"source {source.name!r} has {source.stream!r} as its stream, expected JsonLines(path); "
-            "of Kafka, run StreamFeatures with kafka_rows on a Beam runner"
+            f"source {source.name!r} has {source.stream!r} as its stream, expected JsonLines(path) "
+            "(of Kafka, run StreamFeatures with kafka_rows on a Beam runner)"
         )
     path = Path(source.stream.path)
     found = path.rglob("*") if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207

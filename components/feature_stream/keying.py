@@ -46,9 +46,7 @@ def history_types(source: Source) -> dict[str, pl.DataType]:
         return {}
 
 
-def keyed_rows(
-    view: FeatureView, source: Source, rows: Sequence[Row], types: Types
-) -> KeyedRows:
+def keyed_rows(view: FeatureView, source: Source, rows: Sequence[Row], types: Types) -> KeyedRows:
     """Applies the view's event_transform; a row that it cannot take is rejected alone.
 
     Args:

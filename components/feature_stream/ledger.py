@@ -114,7 +114,9 @@ class Ledger:
 
     def due(self, view: str, watermark: int, most: int) -> list[tuple[bytes, bytes]]:
         """Keys that wake by a watermark, and their states; those first that wake first."""
-        query = "SELECT key, state FROM keys WHERE view = ? AND wake <= ? ORDER BY wake, key LIMIT ?"
+        query = (
+            "SELECT key, state FROM keys WHERE view = ? AND wake <= ? ORDER BY wake, key LIMIT ?"
+        )
         return self._db.execute(query, (view, watermark, most)).fetchall()
 
     def post(self, view: str, batch: int, kind: str, watermark: int, content: bytes) -> None:
@@ -124,7 +126,9 @@ class Ledger:
 
     def posted(self, view: str) -> list[tuple[int, str, int, bytes]]:
         """Batch, kind, watermark and rows that have to be delivered, in order."""
-        query = "SELECT batch, kind, watermark, content FROM outbox WHERE view = ? ORDER BY batch, kind"
+        query = (
+            "SELECT batch, kind, watermark, content FROM outbox WHERE view = ? ORDER BY batch, kind"
+        )
         return self._db.execute(query, (view,)).fetchall()
 
     def delivered(self, view: str, batch: int, kind: str) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 import polars as pl
 
 from components.errors import BeamfleetError
+from components.feature_stream.counts import Counts
 from components.feature_stream.json_files import next_block
 from components.feature_stream.keying import utc
 from components.feature_stream.ledger import Ledger
 from components.feature_stream.state import BEFORE
-from components.feature_stream.view_stream import Counts, ViewStream
+from components.feature_stream.view_stream import ViewStream
 from components.features.view import FeatureView
 from components.online_store import OnlineStore
 from components.progress import LOGGER
@@ -94,6 +95,8 @@ def run_stream(
         _run(streams, until_idle, at_idle, poll_s)
     except KeyboardInterrupt:
         interrupted = True
+        for stream in streams:
+            stream.reload()
     finally:
         reports = tuple(map(_report, streams))
         ledger.close()

@@ -155,9 +155,7 @@ class Sweep:
         greatest = list(accumulate((event.created for event in kept.events), max, initial=floor))
         return [greatest[bisect_right(enters, point)] for point in points]
 
-    def _values(
-        self, state: KeyState, kept: _Kept, points: Sequence[int]
-    ) -> list[tuple[Any, ...]]:
+    def _values(self, state: KeyState, kept: _Kept, points: Sequence[int]) -> list[tuple[Any, ...]]:
         """The features at each of the points, which rise."""
         ranges = self._spans.counting(kept.times, points)
         columns = []

@@ -85,8 +85,8 @@ class StreamFeatures(beam.PTransform):
         for name, one in given.items():
             if not isinstance(one.windowing.windowfn, GlobalWindows):
                 raise BeamfleetError(
-                    f"view {self._view.name!r}: the rows of {name!r} are windowed; the view has its "
-                    "own window, so leave them in the global one"
+                    f"view {self._view.name!r}: the rows of {name!r} are windowed; the view has "
+                    "its own window, so leave them in the global one"
                 )
         return [(sources[name], one) for name, one in given.items()]
 
@@ -146,8 +146,8 @@ class _SweepKeys(beam.DoFn):
     def process(
         self,
         keyed: tuple[bytes, bytes],
-        stored: Any = beam.DoFn.StateParam(STATE),
-        timer: Any = beam.DoFn.TimerParam(WAKE),
+        stored: Any = beam.DoFn.StateParam(STATE),  # noqa: B008
+        timer: Any = beam.DoFn.TimerParam(WAKE),  # noqa: B008
     ) -> Iterator[Any]:
         key, event = tuple(decoded(keyed[0])), Event(*decoded(keyed[1]))
         state = _read(stored)
@@ -162,8 +162,8 @@ class _SweepKeys(beam.DoFn):
         self,
         keyed: bytes = beam.DoFn.KeyParam,
         at: Timestamp = beam.DoFn.TimestampParam,
-        stored: Any = beam.DoFn.StateParam(STATE),
-        timer: Any = beam.DoFn.TimerParam(WAKE),
+        stored: Any = beam.DoFn.StateParam(STATE),  # noqa: B008
+        timer: Any = beam.DoFn.TimerParam(WAKE),  # noqa: B008
     ) -> Iterator[Row]:
         key = tuple(decoded(keyed))
         yield from self._updated(key, _read(stored), [], at.micros, stored, timer)

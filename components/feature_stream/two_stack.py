@@ -62,5 +62,3 @@ class RangeAggregate:
             return self._one.merge(state, self._base[index])
         value = self._values[index - self._offset]
         return state if value is None else self._one.add(state, value)
-
-

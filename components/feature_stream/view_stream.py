@@ -13,11 +13,9 @@ taken off twice nothing would be corrected, and all that leaves a window would b
 - When there is nothing to read it stays where it is, unless it is told to move on.
 """
 
-import io
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +23,7 @@ import polars as pl
 
 from components.errors import BeamfleetError
 from components.feature_stream.codec import decoded, encoded
+from components.feature_stream.counts import Counts
 from components.feature_stream.json_files import Block, next_block, parsed, unread_bytes
 from components.feature_stream.keying import (
     EPOCH,
@@ -34,10 +33,10 @@ from components.feature_stream.keying import (
     events_of,
     history_types,
     keyed_rows,
-    utc,
 )
 from components.feature_stream.ledger import Ledger
-from components.feature_stream.log import CHANGES, LATE, REJECTED, stream_folder, write_part
+from components.feature_stream.log import CHANGES, LATE, REJECTED, stream_folder
+from components.feature_stream.outbox import Outbox, rejects_frame
 from components.feature_stream.state import BEFORE, Event, KeyState
 from components.feature_stream.sweep import Change, Sweep
 from components.features.definition import fingerprint
@@ -50,39 +49,6 @@ BLOCK_LINES = 5_000
 DUE_KEYS = 5_000
 """Of a transaction in which time goes on only."""
 _US = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """rows = events + late + duplicates + rejected + filtered, of all runs together."""
-
-    rows: int = 0
-    """Lines that were read; blank ones are none."""
-    events: int = 0
-    """Counted."""
-    late: int = 0
-    """Beyond the lateness: not counted, kept."""
-    duplicates: int = 0
-    """There already."""
-    rejected: int = 0
-    """Not to be read, kept with the reason."""
-    filtered: int = 0
-    """Left out by the event_transform."""
-    changes: int = 0
-    """Rows of the change log that were said, corrections among them."""
-
-    def plus(self, **more: int) -> "Counts":
-        """With some more."""
-        return replace(self, **{name: getattr(self, name) + count for name, count in more.items()})
-
-
-@dataclass
-class _Batch:
-    """What one transaction makes."""
-
-    changes: list[tuple[Key, Change]]
-    late: pl.DataFrame
-    rejected: pl.DataFrame
 
 
 class ViewStream:
@@ -102,38 +68,46 @@ class ViewStream:
         Raises:
           BeamfleetError: the definition has changed, or the log is there without its state.
         """
-        self.view, self._online, self._ledger, self._root = view, online, ledger, root
+        self.view, self._ledger, self._root = view, ledger, root
         self._sweep, self._patience_s = Sweep(view), patience_s
         self._name = f"{view.name}/v{view.version}"
+        self._outbox = Outbox(view, self._name, online, ledger, root)
         self._types = {source.name: history_types(source) for source in view.sources}
         self._came: dict[str, float] = {}
         self._ahead: dict[str, Block | None] = {}
         self._definition = fingerprint(view)
-        stored = ledger.view(self._name)
-        if stored is None:
+        if ledger.view(self._name) is None:
             self._begin(history)
-            stored = ledger.view(self._name)
+        self.reload()
+        self._recover()
+
+    def reload(self) -> None:
+        """Forgets what was not written.
+
+        Raises:
+          BeamfleetError: the definition has changed.
+        """
+        stored = self._ledger.view(self._name)
         assert stored is not None
         definition, self._number, self.watermark, counts = stored
         self.counts = Counts(**counts)
         if definition != self._definition:
             raise BeamfleetError(
-                f"view {view.name!r} version {view.version} has changed since its stream began; give "
-                "the changed view a new version, whose stream begins anew"
+                f"view {self.view.name!r} version {self.view.version} has changed since its stream "
+                "began; give the changed view a new version, whose stream begins anew"
             )
-        self._deliver()
 
     def step(self) -> bool:
         """Reads a block of the source that is furthest behind; False: there is nothing to read."""
-        found = [(self._frontier(one), n) for n, one in enumerate(self.view.sources) if self._peek(one)]
-        if not found:
+        readable = [source for source in self.view.sources if self._peek(source)]
+        if not readable:
             return False
-        source = self.view.sources[min(found)[1]]
+        source = min(readable, key=self._frontier)
         block = self._ahead.pop(source.name)
         assert block is not None
         with self._ledger.transaction():
             self._take(source, block)
-        self._deliver()
+        self._outbox.deliver()
         self._say_what_is_due()
         return True
 
@@ -178,6 +152,13 @@ class ViewStream:
                              for key, events in states.items())
             )  # fmt: skip
 
+    def _recover(self) -> None:
+        """Ends what the last run had begun when it was killed."""
+        for staged in stream_folder(self.view, self._root).glob(".*.tmp"):
+            staged.unlink()
+        self._outbox.deliver()
+        self._say_what_is_due()
+
     def _peek(self, source: Source) -> Block | None:
         """The next block of a source; it stays until it is read."""
         if self._ahead.get(source.name) is None:
@@ -213,7 +194,7 @@ class ViewStream:
             events=sum(map(len, counted.values())) - duplicates,
         )  # fmt: skip
         self._ledger.put_position(self._name, source.name, block.file, block.end)
-        self._post(_Batch(changes, events_frame(self.view, late), _rejects(source, block, rejected)))
+        self._post(changes, events_frame(self.view, late), rejects_frame(source, block, rejected))
 
     def _apart(
         self, source: Source, events: list[tuple[Key, Event]]
@@ -269,43 +250,24 @@ class ViewStream:
                     for key, state in due
                 ]
                 self._ledger.put_states(self._name, rows)
-                self._post(_Batch(changes, pl.DataFrame(), pl.DataFrame()))
-            self._deliver()
+                self._post(changes)
+            self._outbox.deliver()
 
-    def _post(self, batch: _Batch) -> None:
-        """Puts out what is to be delivered, within a transaction."""
+    def _post(
+        self,
+        changes: list[tuple[Key, Change]],
+        late: pl.DataFrame | None = None,
+        rejected: pl.DataFrame | None = None,
+    ) -> None:
+        """Ends a batch, within a transaction."""
         self._number += 1
-        rows = changes_frame(self.view, batch.changes)
+        rows = changes_frame(self.view, changes)
         self.counts = self.counts.plus(changes=rows.height)
-        for kind, frame in ((CHANGES, rows), (LATE, batch.late), (REJECTED, batch.rejected)):
-            if frame.height:
-                content = io.BytesIO()
-                frame.write_ipc(content)
-                self._ledger.post(
-                    self._name, self._number, kind, self.watermark, content.getvalue()
-                )
+        frames = {CHANGES: rows, LATE: late, REJECTED: rejected}
+        self._outbox.post(self._number, self.watermark, frames)
         self._remember()
 
     def _remember(self) -> None:
         self._ledger.put_view(
             self._name, self._definition, self._number, self.watermark, vars(self.counts)
         )
-
-    def _deliver(self) -> None:
-        """Writes what was put out: to the log, and change rows to the online store."""
-        for number, kind, watermark, content in self._ledger.posted(self._name):
-            rows = pl.read_ipc(io.BytesIO(content))
-            write_part(self.view, self._root, number, kind, rows)
-            if kind == CHANGES and self._online is not None and self.view.online:
-                now = min(datetime.now(UTC), utc(max(watermark, 0)))
-                self._online.write(self.view, rows, now)
-            self._ledger.delivered(self._name, number, kind)
-
-
-def _rejects(source: Source, block: Block, rejected: list[tuple[int, bytes, str]]) -> pl.DataFrame:
-    rows = [
-        (source.name, block.file, at, line.decode(errors="replace"), reason)
-        for at, line, reason in sorted(rejected)
-    ]
-    schema = {"source": pl.String, "file": pl.String, "byte": pl.Int64, "line": pl.String}
-    return pl.DataFrame(rows, schema | {"reason": pl.String}, orient="row")

@@ -78,7 +78,26 @@ def _serve(actions: Actions) -> None:
     add("--json", action="store_true", help="print JSON")
 
 
-SUBCOMMANDS = (_list, _search, _show, _diff, _export, _serve)
+def _stream(actions: Actions) -> None:
+    text = "keep the values of views up to date while their events come"
+    example = "--store features --features user_code.payments.fraud"
+    parser = _add(actions, "stream", text, f"{example} --until-idle", f"{example} --at-idle now")
+    add = parser.add_argument
+    add("--store", metavar="ROOT", required=True, help="root of a feature store")
+    named = "dotted path of a feature view, or of a service for all its views; may be repeated"
+    add("--features", metavar="NAME", action="append", required=True, help=named)
+    add("--online", metavar="URI", help="online store (default: online.db in the store)")
+    add("--until-idle", action="store_true", help="end when there is nothing more to read")
+    idle = "where the watermark goes then: stay, now, or a time in ISO 8601 (%(default)s)"
+    add("--at-idle", default="stay", metavar="WHEN", help=idle)
+    after = "begin with the events of the backfill, made as of the time when the stream begins"
+    add("--after-history", action="store_true", help=after)
+    held = "how long a source without new events holds back views of several (%(default)s)"
+    add("--patience", type=float, default=0.0, metavar="SECONDS", help=held)
+    add("--json", action="store_true", help="print JSON")
+
+
+SUBCOMMANDS = (_list, _search, _show, _diff, _export, _serve, _stream)
 """In the order in which `--help` lists them."""
 
 

@@ -129,13 +129,19 @@ def arrivals(draw: st.DrawFn) -> list[Arrival]:
             now += move
             made.append(Arrival(watermark=at(now)))
             continue
+        there = [one for one in made if one.event is not None]
+        if there and draw(st.integers(0, 4)) == 0:
+            again = draw(st.sampled_from(there))
+            seen = again.event.created + draw(st.integers(-1, 1)) * MINUTE
+            made.append(Arrival(key=again.key, event=again.event._replace(created=seen)))
+            continue
         minute = now + draw(st.integers(-9, 5))
         value = draw(st.sampled_from((None, 1.0, 2.0, -3.5, 0.25)))
         code = draw(st.sampled_from((None, "r1", "r2")))
         event = Event(
             at(minute),
             at(minute + draw(st.integers(-1, 6))),
-            draw(st.sampled_from((None, "a", "b"))),
+            draw(st.sampled_from(("a", "b", None))),
             (value, utc(at(minute)), code),
         )
         made.append(Arrival(key=draw(st.sampled_from("xyz")), event=event))

@@ -1,0 +1,47 @@
+"""The command `beamfleet features stream`, on the stream of the payments sample."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import main
+
+VIEW = "user_code.payments.user_checkout"
+
+
+def test_it_streams_until_idle_and_says_what_it_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["features", "stream", "--store", str(tmp_path), "--features", VIEW, "--until-idle"]
+    assert main([*command, "--json", "--at-idle", "2024-06-30"]) == 0
+    [made] = json.loads(capsys.readouterr().out)["views"]
+    counts = made["counts"]
+    parts = sum(counts[name] for name in ("events", "late", "duplicates", "rejected", "filtered"))
+    assert counts["rows"] == parts > counts["late"] > 0
+    assert datetime.fromisoformat(made["watermark"]) == datetime(2024, 6, 30, tzinfo=UTC)
+    assert main(command) == 0  # there is nothing more
+    assert f"{counts['rows']:,}" in capsys.readouterr().out
+    assert main([*command, "--at-idle", "soon"]) == 1
+    assert "--at-idle is 'soon', expected stay, now, or a time" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_it_in_good_order(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "features", "stream", "--json"]
+    command += ["--store", str(tmp_path), "--features", VIEW]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if list(tmp_path.glob("stream/*/*/changes-*.parquet")):
+            break
+        time.sleep(0.1)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    report = json.loads(out)
+    assert process.returncode == 130 and report["interrupted"]
+    assert report["views"][0]["counts"]["events"] > 0
