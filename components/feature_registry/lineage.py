@@ -36,6 +36,18 @@ def models_of(connection: sqlite3.Connection, view: str, version: int | None) ->
     return [Training(**row) for row in connection.execute(query, (view, version, version))]
 
 
+def models_by_view(connection: sqlite3.Connection) -> dict[tuple[str, int], list[Training]]:
+    """(view or group, version) -> the trainings that read it."""
+    query = (
+        "SELECT DISTINCT r.name, r.version AS number, t.* FROM trainings t JOIN reads r "
+        "ON r.service = t.service AND r.service_version = t.version ORDER BY t.linked, t.rowid"
+    )
+    found: dict[tuple[str, int], list[Training]] = {}
+    for name, number, *training in connection.execute(query):
+        found.setdefault((name, number), []).append(Training(*training))
+    return found
+
+
 def views_of(connection: sqlite3.Connection, model: str) -> list[Read]:
     """What a model reads.
 

@@ -1,10 +1,11 @@
 """What the registry keeps of a declaration."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from components.errors import BeamfleetError
+from components.feature_registry.reading_order import with_all_it_reads
 from components.features.definition import Declared, definition, fingerprint_of
 from components.features.durations import as_text
 from components.features.entity import Entity
@@ -83,29 +84,6 @@ class Training:
     """Name of the run; may be empty."""
     linked: str
     """When it was recorded: ISO 8601, UTC."""
-
-
-def with_all_it_reads(things: Iterable[Declared]) -> list[Declared]:
-    """The declarations, each behind what it reads, each once."""
-    ordered: dict[int, Declared] = {}
-    for thing in things:
-        for one in (*with_all_it_reads(_read_by(thing)), thing):
-            ordered.setdefault(id(one), one)
-    return list(ordered.values())
-
-
-def _read_by(thing: Declared) -> Iterator[Declared]:
-    match thing:
-        case FeatureView() | FeatureGroup():
-            yield from thing.entities
-            yield from thing.sources
-        case OnDemandView():
-            yield from (one.view for one in thing.inputs)
-        case FeatureService():
-            yield from (one.view for one in thing.views)
-            yield from thing.on_demand
-            if thing.labels:
-                yield thing.labels
 
 
 def records_of(things: Iterable[Declared]) -> list[Record]:

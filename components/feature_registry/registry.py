@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 
 from components.errors import BeamfleetError
 from components.feature_registry.database import reading, writing
-from components.feature_registry.lineage import Read, models_of, trainings, views_of
+from components.feature_registry.lineage import Read, models_by_view, models_of, trainings, views_of
 from components.feature_registry.recording import Outcome, record
 from components.feature_registry.records import (
     KINDS,
@@ -77,7 +78,9 @@ class Registry:
         there = self.versions(name, kind)
         kinds = dict.fromkeys(one.kind for one in there)
         if not there:
-            near = ", ".join(one.record.name for one in self.search(name)[:5])
+            names = dict.fromkeys(one.name for one in self.records(kind))
+            like = [one.record.name for one in self.search(name)]
+            near = ", ".join(dict.fromkeys([*like, *get_close_matches(name, names)][:5]))
             hint = f"; nearest: {near}" if near else ""
             raise BeamfleetError(f"nothing is called {name!r} in {self.path}{hint}")
         if len(kinds) > 1:
@@ -145,6 +148,20 @@ class Registry:
         """
         with reading(self.path) as connection:
             return models_of(connection, view, version)
+
+    def models_by_view(self) -> dict[tuple[str, int], list[Training]]:
+        """`models_of` all views and groups that a model read: (name, version) -> trainings."""
+        with reading(self.path) as connection:
+            return models_by_view(connection)
+
+    def version_numbers(self) -> dict[tuple[str, str], list[int]]:
+        """(kind, name) -> the versions that there are, the oldest first."""
+        numbers: dict[tuple[str, str], list[int]] = {}
+        query = "SELECT kind, name, version FROM declared ORDER BY kind, name, version"
+        with reading(self.path) as connection:
+            for kind, name, version in connection.execute(query):
+                numbers.setdefault((kind, name), []).append(version)
+        return numbers
 
     def views_of(self, model: str) -> list[Read]:
         """What a model reads: versions of views and groups, and which of their features."""

@@ -117,7 +117,8 @@ def _once(service: FeatureService, rows: pl.DataFrame) -> pl.DataFrame:
     good = rows.with_row_index("__row__").filter(
         pl.col(REASON).is_null() & pl.col("event_id").is_not_null()
     )
-    others = [name for name in good.columns if name not in (*same, FILE, ROW, REASON, "__row__")]
+    apart = (*same, "created", FILE, ROW, REASON, "__row__")
+    others = [name for name in good.columns if name not in apart]
     first = good.sort("created", *others, maintain_order=True).unique(
         same, keep="first", maintain_order=True
     )

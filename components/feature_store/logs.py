@@ -38,7 +38,8 @@ class Logs:
         ends = [datetime.fromisoformat(time) for time in times]
         self.as_of = min([*ends, *([as_of] if as_of else [])], default=None)
         for name, one in self.described.items():
-            if as_of and "generation" in one and one["as_of"] != as_of.isoformat():
+            then = datetime.fromisoformat(one["as_of"]) if one.get("as_of") else None
+            if as_of and "generation" in one and then != as_of:
                 raise BeamfleetError(
                     f"view {name!r} was backfilled as of {one['as_of'] or 'all that there is'}, "
                     f"asked for {as_of.isoformat()}; backfill it as of that time first"

@@ -12,6 +12,7 @@ import polars as pl
 from components.errors import BeamfleetError
 from components.feature_backfill.backfill import BackfillReport, backfill
 from components.feature_backfill.logs import read_log
+from components.feature_groups import stored
 from components.feature_registry import Applied, Registry
 from components.feature_store import training
 from components.feature_store.expectations import check_expectations
@@ -95,17 +96,20 @@ class FeatureStore:
             for one in views
         }
 
-    def materialize(self, view: FeatureView, now: datetime | None = None) -> Written:
+    def materialize(self, view: FeatureView | FeatureGroup, now: datetime | None = None) -> Written:
         """Writes what holds from now on into the online store: the newest row of each key that is
         valid now, and the rows behind it, such as the end of its window.
 
         A value that is newer online stays.
         """
         at = now or datetime.now(UTC)
-        log, keys = read_log(view, self.root), list(view.keys)
-        valid = pl.col("valid_from") <= at
-        newest = log.filter(valid).group_by(keys).agg(pl.all().sort_by("valid_from").last())
-        rows = pl.concat([newest, log.filter(~valid).select(newest.collect_schema().names())])
+        if isinstance(view, FeatureGroup):
+            log = stored.read_log(view, self.root)
+        else:
+            log = read_log(view, self.root)
+        valid, order = pl.col("valid_from") <= at, ["valid_from", "created"]
+        newest = log.filter(valid).group_by(view.keys).agg(pl.all().sort_by(order).last())
+        rows = pl.concat([newest, log.filter(~valid)], how="diagonal")
         return self.online.write(view, rows.collect(), at)
 
     def check_parity(self, view: FeatureView, day: date) -> Parity:

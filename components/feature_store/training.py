@@ -49,7 +49,7 @@ def create(
     Raises:
       BeamfleetError: a label, feature or split is not as declared, or the logs are not of `as_of`.
     """
-    logs = Logs(root, service, as_known=as_known, as_of=as_of)
+    logs = Logs(root, service, as_known=as_known, as_of=_utc(as_of) if as_of else None)
     labels = read_labels(service)
     rows, beyond = _in_reach(labels.rows, logs.as_of)
     place = places(split, service, rows, rows["created"] if as_known else None)
@@ -92,6 +92,7 @@ def batch(
         the histories end before a row.
     """
     logs = Logs(root, service, as_known=as_known, as_of=None)
+    start, end = _utc(start), _utc(end)
     if service.labels is None:
         rows = logs.changed(start, end)
     else:
@@ -114,6 +115,11 @@ def _in_reach(rows: pl.DataFrame, as_of: datetime | None) -> tuple[pl.DataFrame,
     kept = rows.filter((pl.col("created") <= as_of) & (pl.col("event_time") <= as_of))
     beyond = rows.height - kept.height
     return kept, {f"not known as of {as_of.isoformat()}": beyond} if beyond else {}
+
+
+def _utc(time: datetime) -> datetime:
+    """Without a zone it is UTC."""
+    return time.replace(tzinfo=time.tzinfo or UTC)
 
 
 def _label_last(service: FeatureService, rows: pl.DataFrame) -> pl.DataFrame:

@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> int:
                         right=("version",))  # fmt: skip
     for one in hits:
         record = one.record
-        table.add_row(*map(cell, (KINDS[record.kind], record.name, str(record.version),
-                                  record.owner, ", ".join(one.where), record.description)))  # fmt: skip
+        words = (KINDS[record.kind], record.name, str(record.version), record.owner)
+        table.add_row(*map(cell, (*words, ", ".join(one.where), record.description)))
     console().print(table)
     return 0

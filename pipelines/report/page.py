@@ -20,6 +20,7 @@ from pipelines.report.sections import (
     entities,
     environment,
     fairness,
+    features,
     graph,
     headline,
     lineage,
@@ -31,10 +32,11 @@ from pipelines.report.sections import (
 from pipelines.report.source import Source
 
 _FILES = Path(__file__).parent / "page"
-_SCRIPTS = ("page.js", "charts.js", "table.js")
+_SCRIPTS = ("page.js", "charts.js", "features.js", "table.js")
 SECTIONS: tuple[tuple[str, str, Callable[[Source], Html]], ...] = (
     ("graph", "Pipeline", graph.render),
     ("data", "Data", data.render),
+    ("features", "Features", features.render),
     ("training", "Training", training.render),
     ("metrics", "Metrics", metrics.render),
     ("entities", "Entities", entities.render),

@@ -122,6 +122,7 @@ function startTable() {
 
 startTheme();
 startTable();
+startFeatures();
 startCharts();
 startNavigation();
 themed();

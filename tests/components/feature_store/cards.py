@@ -12,6 +12,7 @@ from components.features import (
     Entity,
     FeatureService,
     FeatureView,
+    JsonLines,
     LabelEncoder,
     Last,
     Lifetime,
@@ -64,14 +65,24 @@ def write_data(folder: Path, events: int = 400, labels: int = 120, seed: int = 7
         frame.tail(frame.height - half).write_parquet(folder / name / "2.parquet")
 
 
-def spend_view(folder: Path, **options: Any) -> FeatureView:
-    txns = Source("txns", Parquet(folder / "txns"), "ts", created="seen", id="id")
+def write_stream(folder: Path) -> None:
+    """The same transactions as they arrived."""
+    txns = pl.read_parquet(folder / "txns" / "*.parquet").sort("seen")
+    times = pl.col("ts", "seen").dt.to_string("iso:strict")
+    txns.with_columns(times).write_ndjson(folder / "txns.jsonl")
+
+
+def spend_view(folder: Path, lateness: str = "0s", **options: Any) -> FeatureView:
+    stream = JsonLines(folder / "txns.jsonl")
+    txns = Source("txns", Parquet(folder / "txns"), "ts", stream, created="seen", id="id")
 
     @stream_feature_view(
         entities=[CARD], source=txns, schema={"mean_4h": float, "count_4h": int}, **options
     )
     def card_spend(events: Any) -> Any:
-        return events | UnifiedTransformer(same, Rolling("4h"), (Mean("amount"), Count()))
+        return events | UnifiedTransformer(
+            same, Rolling("4h", lateness=lateness), (Mean("amount"), Count())
+        )
 
     return card_spend
 

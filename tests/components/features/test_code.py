@@ -143,6 +143,12 @@ def test_functions_of_other_modules_are_followed(of: Fingerprint, text: str) -> 
     assert of(text, other=other.format(k=2, u=1)) != one
 
 
+def test_an_inner_lambda_is_itself_wherever_it_stands(of: Fingerprint) -> None:
+    alone = of("f = lambda x: x + 1\n")
+    assert of("f = (lambda x: [x, lambda x: x + 1][1])(7)\n") == alone
+    assert of("f = (lambda x: (lambda x: x + 1, 8)[0])(7)\n") == alone
+
+
 def test_packages_are_not_followed(of: Fingerprint) -> None:
     [read] = described_value(_uses_polars, "a test")["reads"].values()
     assert read == {"of": "polars 2"}

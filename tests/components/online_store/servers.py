@@ -23,9 +23,11 @@ def redis_server(folder: Path, password: str = "") -> Iterator[str]:
     secured = ["--requirepass", password] if password else []
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", *secured]
     with subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL) as server:
-        _wait_for(port, server)
-        yield f"redis://{f':{password}@' if password else ''}127.0.0.1:{port}/0"
-        server.kill()
+        try:
+            _wait_for(port, server)
+            yield f"redis://{f':{password}@' if password else ''}127.0.0.1:{port}/0"
+        finally:
+            server.kill()
 
 
 @contextmanager
@@ -48,10 +50,12 @@ def postgres_server(folder: Path, password: str = "") -> Iterator[str]:
     command += [part for setting in settings for part in ("-c", setting)]
     log = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=folder) as server:
-        _wait_for(port, server)
-        login = f"fleet:{password}" if password else "fleet"
-        yield f"postgresql://{login}@127.0.0.1:{port}/postgres"
-        server.kill()
+        try:
+            _wait_for(port, server)
+            login = f"fleet:{password}" if password else "fleet"
+            yield f"postgresql://{login}@127.0.0.1:{port}/postgres"
+        finally:
+            server.kill()
 
 
 def free_port() -> int:
