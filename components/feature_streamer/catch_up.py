@@ -50,6 +50,9 @@ def catch_up(
 ) -> tuple[Streamed, ...]:
     """Serves the history as of a time, streams what came since, and looks whether both agree.
 
+    In the end the online store is also given what the backfill knows and the stream does not: what
+    leaves its window behind `until` (a stream that goes on says it then), and late events.
+
     Args:
       as_of: The online store is filled with what held then; from then on the streams say.
       until: Where the watermark moves in the end, and the end of the history to compare with.
@@ -81,6 +84,8 @@ def catch_up(
         found["apart_by_late"] = _apart(whole) - found["apart"]
         done.append(Streamed(view.name, view.version, **counts, **found))
         _check(view, exact)
+        if view.online:
+            store.materialize(view, until)
     return tuple(done)
 
 
