@@ -123,5 +123,5 @@ def online_lines(section: Section) -> Iterator[tuple[str, str]]:
             f"{number(section.get('rows', 0))} of {number(section.get('rows_in', 0))} rows "
             f"predicted by a server with version {section.get('model_version')}, with vectors from "
             f"the online store, {number(section.get('rows_failed', 0))} failed "
-            f"[dim](p50 {section.get('p50_ms', 0):.1f} ms, p99 {section.get('p99_ms', 0):.1f} ms)[/]",
+            f"[dim](p50 {section['p50_ms']:.1f} ms, p99 {section['p99_ms']:.1f} ms)[/]",
         )

@@ -52,7 +52,7 @@ def test_a_change_needs_a_version(folder: Path) -> None:
     text = (folder / f"{MODULE}.py").read_text()
     changed = text.replace("dt.hour() < 6", "dt.hour() < 7")
     for version, refused in (("", True), ("version=2, ", False)):
-        new = changed.replace("    entities=[card], ", f"    {version}entities=[card], ")
+        new = changed.replace("entities=[card],", f"{version}entities=[card],")
         new = new.replace('boundary="strict",', f'boundary="strict", {version}')
         (folder / f"{MODULE}.py").write_text(new)
         sys.modules.pop(MODULE, None)
