@@ -49,8 +49,7 @@ def views_of(features: Features) -> tuple[FeatureView, ...]:
     """The views that are looked up for it; not the groups, which others fill."""
     if isinstance(features, FeatureView):
         return (features,)
-    needed = dict.fromkeys(chosen.view for chosen in features.needed)
-    return tuple(view for view in needed if isinstance(view, FeatureView))
+    return tuple(view for view in features.looked_up if isinstance(view, FeatureView))
 
 
 def sources_of(features: Features) -> tuple[Source, ...]:

@@ -145,6 +145,14 @@ class FeatureService:
         return tuple(dict.fromkeys([*self.views, *(s for o in self.on_demand for s in o.inputs)]))
 
     @property
+    def looked_up(self) -> dict[FeatureView | FeatureGroup, tuple[str, ...]]:
+        """Each view or group once -> all of its features that are needed."""
+        found: dict[FeatureView | FeatureGroup, dict[str, None]] = {}
+        for one in self.needed:
+            found.setdefault(one.view, {}).update(dict.fromkeys(one.features))
+        return {view: tuple(names) for view, names in found.items()}
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Columns that name the entities of all views."""
         return tuple(self.key_types)
