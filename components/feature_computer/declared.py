@@ -4,9 +4,10 @@ import hashlib
 import importlib
 import uuid
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
+from components import times
 from components.errors import BeamfleetError
 from components.feature_backfill.source_files import files_of
 from components.features.definition import fingerprint
@@ -71,16 +72,7 @@ def moment(text: str, what: str) -> datetime | None:
     Raises:
       BeamfleetError: it is none.
     """
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise BeamfleetError(
-            f"{what} is {text!r}, expected a day or a time such as 2024-05-22 or "
-            "2024-05-22T18:00:00Z"
-        ) from None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    return times.moment(text, what) if text else None
 
 
 def view_fingerprint(view: FeatureView) -> str:
