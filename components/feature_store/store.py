@@ -26,7 +26,7 @@ from components.features.definition import Declared
 from components.features.group import FeatureGroup
 from components.features.service import FeatureService
 from components.features.view import FeatureView
-from components.online_store import OnlineStore, Written, open_online_store
+from components.online_store import OnlineStore, Written, online_store_of, open_online_store
 
 
 class FeatureStore:
@@ -47,8 +47,8 @@ class FeatureStore:
 
         Args:
           root: Its folder.
-          online: Online store, or its URI (see `open_online_store`); default: a SQLite file in
-            the folder.
+          online: Online store, or its URI (see `open_online_store`); default: that of
+            BEAMFLEET_ONLINE_STORE in the environment, or else a SQLite file in the folder.
         """
         self.root = Path(root)
         self.registry = Registry(self.root / "registry.db")
@@ -60,7 +60,7 @@ class FeatureStore:
     def online(self) -> OnlineStore:
         """Where the newest values are."""
         if self._online is None:
-            return open_online_store(f"sqlite:///{self.root / 'online.db'}")
+            return online_store_of(self.root)
         return open_online_store(self._online) if isinstance(self._online, str) else self._online
 
     def apply(self, *things: Declared) -> list[Applied]:

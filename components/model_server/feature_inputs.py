@@ -9,7 +9,6 @@ environment variable BEAMFLEET_ONLINE_STORE, which keeps a password out of files
 """
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -32,10 +31,9 @@ from components.model_server.requests import (
     row_count,
     values,
 )
-from components.online_store import open_online_store
+from components.online_store import online_store_of
 
 LOG = logging.getLogger("beamfleet.server")
-ONLINE = "BEAMFLEET_ONLINE_STORE"
 _DATATYPES: Mapping[FeatureType, tuple[str, ...]] = {
     str: ("BYTES",), int: WHOLE, float: (*FLOATING, *WHOLE), bool: ("BOOL",), datetime: ("BYTES",),
 }  # fmt: skip
@@ -54,9 +52,7 @@ class FeatureInputs:
         """
         trained = trained_with(spec.service)
         self.service, self.store = trained.declared(), trained.store
-        uri = os.environ.get(ONLINE, "") or f"sqlite:///{trained.store}/online.db"
-        self._online = open_online_store(uri)
-        self.vectors = FeatureVectors(self.service, self._online, trained.fitted)
+        self.vectors = FeatureVectors(self.service, online_store_of(self.store), trained.fitted)
         self._columns = columns_of(self.service)
         self._wanted = [*spec.entity_columns, *(name for name, _ in spec.features)]
         given = {*self.service.request, *self.service.features}
