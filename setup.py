@@ -54,7 +54,7 @@ setup(
             "transformers>=5.23,<6",
         ],
         "export": ["mlflow-skinny>=3.17,<4", "openlineage-python>=1.54,<2"],
-        "features": ["feast>=0.67,<0.68", "psycopg[binary]>=3.3,<4", "redis>=8,<9"],
+        "features": ["feast[grpcio]>=0.67,<0.68", "psycopg[binary]>=3.3,<4", "redis>=8,<9"],
         "notebooks": ["ipykernel", "jupyterlab>=4.6,<5", "nbclient>=0.11"],
     },
     entry_points={"console_scripts": ["beamfleet=pipelines.cli:main"]},

@@ -1,5 +1,6 @@
 """Declarations for tests of the registry."""
 
+import re
 from typing import Any
 
 import polars as pl
@@ -76,3 +77,8 @@ def many(count: int = 200) -> list[Any]:
         for n in range(count // 10)
     ]
     return [*views, *services]
+
+
+def said(value: object) -> str:
+    """Name of a case: short, and without addresses, which differ from process to process."""
+    return re.sub(" at 0x[0-9a-f]+", "", str(value))[:60]

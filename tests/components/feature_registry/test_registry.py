@@ -22,6 +22,7 @@ from tests.components.feature_registry.declared import (
     group,
     many,
     on_demand,
+    said,
     service,
     to_double,
     view,
@@ -74,7 +75,7 @@ def test_the_same_again_is_nothing(registry: Registry) -> None:
         {"expectations": (Fresh("1d"),)},
         {"sources": (replace(TXNS, batch=Parquet("elsewhere")),)},
     ],
-    ids=str,
+    ids=said,
 )
 def test_what_is_no_meaning_changes_without_a_version(registry: Registry, change: Any) -> None:
     registry.apply([view()])
@@ -103,7 +104,7 @@ def test_what_is_no_meaning_changes_without_a_version(registry: Registry, change
             ],
         ),
     ],
-    ids=str,
+    ids=said,
 )
 def test_another_definition_needs_another_version(
     registry: Registry, change: Any, lines: list[str]

@@ -8,7 +8,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
-from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing.test_stream import TestStream as BeamStream
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 from hypothesis import HealthCheck, Phase, given, settings
@@ -50,7 +50,7 @@ def run(view: Any, stream: list[Arrival], sweep: Sweep | None = None) -> dict[st
     """What came out, in order; half of the events are of the second source, if there is one."""
     OUT.update(changes=[], late=[], rejected=[])
     names = [source.name for source in view.sources]
-    test = TestStream(output_tags=names)
+    test = BeamStream(output_tags=names)
     clock, waiting = BEFORE, {name: [] for name in names}
     for number, one in enumerate(stream):
         if one.event is not None:
@@ -73,7 +73,7 @@ def run(view: Any, stream: list[Arrival], sweep: Sweep | None = None) -> dict[st
     return OUT
 
 
-def add(test: TestStream, waiting: dict[str, list[Any]], name: str) -> TestStream:
+def add(test: BeamStream, waiting: dict[str, list[Any]], name: str) -> BeamStream:
     """What came before the watermark moves, in up to two bundles."""
     rows, waiting[name] = waiting[name], []
     for part in (rows[::2], rows[1::2]):

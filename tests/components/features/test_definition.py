@@ -29,6 +29,7 @@ from components.features import (
     UnifiedTransformer,
 )
 from components.features.definition import definition, fingerprint
+from tests.components.feature_registry.declared import said
 
 Change = dict[str, Any]
 
@@ -117,12 +118,12 @@ VIEW_IS_THE_SAME: list[Change] = [
 ]
 
 
-@pytest.mark.parametrize("change", VIEW_DIFFERS, ids=str)
+@pytest.mark.parametrize("change", VIEW_DIFFERS, ids=said)
 def test_another_meaning_of_a_view_is_seen(change: Change) -> None:
     assert fingerprint(replace(VIEW, **change)) != fingerprint(VIEW)
 
 
-@pytest.mark.parametrize("change", VIEW_IS_THE_SAME, ids=str)
+@pytest.mark.parametrize("change", VIEW_IS_THE_SAME, ids=said)
 def test_the_same_meaning_of_a_view_is_seen(change: Change) -> None:
     assert fingerprint(replace(VIEW, **change)) == fingerprint(VIEW)
 
@@ -139,7 +140,7 @@ def test_the_same_meaning_of_a_view_is_seen(change: Change) -> None:
         ({"function": renamed_amount}, False),
         ({"owner": "else", "description": "Else.", "version": 3}, False),
     ],
-    ids=str,
+    ids=said,
 )
 def test_on_demand_views(change: Change, differs: bool) -> None:
     changed = fingerprint(replace(ON_DEMAND, **change)) != fingerprint(ON_DEMAND)
@@ -165,7 +166,7 @@ class Half(Quantile):
         ([SELECTED, ON_DEMAND], {"boundary": "strict", "offset": "0s"}, False),
         ([SELECTED, ON_DEMAND], {"owner": "x", "description": "y", "version": 9}, False),
     ],
-    ids=str,
+    ids=said,
 )
 def test_services(features: Any, change: Change, differs: bool) -> None:
     first = FeatureService("s", [SELECTED, ON_DEMAND], **SERVICE)
