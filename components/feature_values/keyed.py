@@ -6,7 +6,7 @@ columns that one does not have are null in its events.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -24,7 +24,10 @@ POLARS_TYPES: dict[type, pl.DataType] = {
 
 
 _ROW = "__row__"
+_REACH = datetime(1, 1, 1, tzinfo=UTC), datetime(9700, 1, 1, tzinfo=UTC)
+_WIDE = (pl.Int128, pl.UInt128)
 _NUMBERS = (Sum, Mean, Std)
+_MICROSECONDS = len(":00.000000")
 _TEXT_TIME = r"^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?)?(Z|[+-]\d\d:?\d\d)?$"
 
 
@@ -61,9 +64,9 @@ def keyed_events(view: FeatureView, source: Source, rows: pl.DataFrame) -> Keyed
     keys = dict(zip(view.keys, _key_types(view), strict=True))
     columns = {name: _as_key(left[name], kind, view, source) for name, kind in keys.items()}
     time = view.timestamp_field or source.event_time
-    columns["event_time"] = as_time(left[time], f"{_where(view, source)}: {time}")
+    columns["event_time"] = _in_reach(as_time(left[time], f"{_where(view, source)}: {time}"))
     created = source.created or time
-    columns["created"] = as_time(left[created], f"{_where(view, source)}: {created}")
+    columns["created"] = _in_reach(as_time(left[created], f"{_where(view, source)}: {created}"))
     absent = pl.Series([None], dtype=pl.String).extend_constant(None, max(left.height - 1, 0))
     columns["event_id"] = left[source.id].cast(pl.String) if source.id else absent[: left.height]
     for name in value_columns(view):
@@ -106,9 +109,14 @@ def as_time(values: pl.Series, what: str) -> pl.Series:
             f"{what} is {values.dtype}, expected timestamps, or text such as 2024-05-01T12:30:00Z"
         )
     day, minute, second, zone = (values.str.extract(_TEXT_TIME, group) for group in range(1, 5))
-    text = day + "T" + minute.fill_null("00:00") + second.fill_null(":00")
+    text = day + "T" + minute.fill_null("00:00") + second.str.head(_MICROSECONDS).fill_null(":00")
     iso = text + zone.fill_null("+0000").replace("Z", "+0000").str.replace(":", "", literal=True)
     return iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
+
+
+def _in_reach(times: pl.Series) -> pl.Series:
+    """Null beyond the years of `_REACH`, whose times plus two windows Python and polars can say."""
+    return times.set(~times.is_between(*_REACH), None)
 
 
 def _timed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
@@ -169,7 +177,18 @@ def _value(view: FeatureView, source: Source, left: pl.DataFrame, name: str) -> 
             )
     if isinstance(values.dtype, pl.Datetime):
         return as_time(values, f"{_where(view, source)}: {name}")
-    return values
+    return _in_64_bits(values, view, source) if values.dtype in _WIDE else values
+
+
+def _in_64_bits(values: pl.Series, view: FeatureView, source: Source) -> pl.Series:
+    """Integers of JSON beyond 64 bits fit into no feature and no file."""
+    narrow = values.cast(pl.Int64, strict=False)
+    if narrow.null_count() > values.null_count():
+        raise BeamfleetError(
+            f"{_where(view, source)}: {values.name!r} has integers beyond 64 bits; let "
+            "event_transform make floats or text of them"
+        )
+    return narrow
 
 
 def _row_numbers(left: pl.DataFrame) -> pl.Series:
