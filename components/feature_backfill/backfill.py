@@ -124,7 +124,13 @@ def made_once(
         generation = folder_of(view, root) / name
         if not is_whole(generation):
             begin(generation, road)
-            manifest = what | made(generation, at)
+            try:
+                manifest = what | made(generation, at)
+            except OSError as error:
+                raise BeamfleetError(
+                    f"view {view.name!r}: its history cannot be written to {generation}: {error}; "
+                    "run again when this is mended: what is whole is not computed again"
+                ) from error
             _check_unchanged(view, generation, state)
             finish(generation, manifest)
         if check is not None:

@@ -183,7 +183,8 @@ class ViewStream:
         rejected = [(at, line, reason) for at, line, row, reason in places if row is None]
         good = [(at, line, row) for at, line, row, _ in places if row is not None]
         made = keyed_rows(
-            self.view, source, [row for *_, row in good], self._types[source.name]
+            self.view, source, [row for *_, row in good], self._types[source.name],
+            proven=self.counts.events > 0,
         ) if good else None  # fmt: skip
         for number, reason in made.rejected if made else ():
             rejected.append((*good[number][:2], reason))

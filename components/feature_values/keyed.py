@@ -12,7 +12,7 @@ import polars as pl
 
 from components.errors import BeamfleetError
 from components.feature_values.by_row import called, check_each_row_for_itself
-from components.features.aggregator import Mean, Std, Sum
+from components.features.aggregator import First, Last, Max, Mean, Min, Std, Sum
 from components.features.names import RESERVED
 from components.features.source import Source
 from components.features.view import FeatureView
@@ -27,7 +27,7 @@ _ROW = "__row__"
 _REACH = datetime(1, 1, 1, tzinfo=UTC), datetime(9700, 1, 1, tzinfo=UTC)
 _WIDE = (pl.Int128, pl.UInt128)
 _NUMBERS = (Sum, Mean, Std)
-_MICROSECONDS = len(":00.000000")
+_KEPT = (Min, Max, First, Last)
 _TEXT_TIME = r"^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?)?(Z|[+-]\d\d:?\d\d)?$"
 
 
@@ -109,7 +109,7 @@ def as_time(values: pl.Series, what: str) -> pl.Series:
             f"{what} is {values.dtype}, expected timestamps, or text such as 2024-05-01T12:30:00Z"
         )
     day, minute, second, zone = (values.str.extract(_TEXT_TIME, group) for group in range(1, 5))
-    text = day + "T" + minute.fill_null("00:00") + second.str.head(_MICROSECONDS).fill_null(":00")
+    text = day + "T" + minute.fill_null("00:00") + second.fill_null(":00")
     iso = text + zone.fill_null("+0000").replace("Z", "+0000").str.replace(":", "", literal=True)
     return iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
 
@@ -117,6 +117,19 @@ def as_time(values: pl.Series, what: str) -> pl.Series:
 def _in_reach(times: pl.Series) -> pl.Series:
     """Null beyond the years of `_REACH`, whose times plus two windows Python and polars can say."""
     return times.set(~times.is_between(*_REACH), None)
+
+
+def does_not_fit(given: pl.DataType, kind: pl.DataType) -> bool:
+    """Whether a cast would read or write text, or take times for numbers."""
+    if given in (kind, pl.Null):
+        return False
+    if kind == pl.String:
+        return given not in (pl.Categorical, pl.Enum)
+    if kind == TIME:
+        return not isinstance(given, pl.Datetime) and given != pl.Date
+    if kind == pl.Boolean:
+        return True
+    return not (given.is_numeric() or given == pl.Boolean)
 
 
 def _timed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
@@ -169,11 +182,18 @@ def _value(view: FeatureView, source: Source, left: pl.DataFrame, name: str) -> 
         return pl.Series([None] * left.height, dtype=pl.Null)
     values = left[name]
     numeric = values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)
-    for one in view.transformer.aggregators:
-        if one.of == name and isinstance(one, _NUMBERS) and not numeric:
+    for one, feature in zip(view.transformer.aggregators, view.schema.values(), strict=True):
+        if one.of != name:
+            continue
+        expected = ""
+        if isinstance(one, _NUMBERS) and not numeric:
+            expected = "numbers"
+        if isinstance(one, _KEPT) and does_not_fit(values.dtype, POLARS_TYPES[feature]):
+            expected = f"{feature.__name__} as the view's schema says"
+        if expected:
             raise BeamfleetError(
                 f"{_where(view, source)}: {type(one).__name__} reads {name!r}, which is "
-                f"{values.dtype}, expected numbers"
+                f"{values.dtype}, expected {expected}"
             )
     if isinstance(values.dtype, pl.Datetime):
         return as_time(values, f"{_where(view, source)}: {name}")

@@ -81,6 +81,13 @@ def test_integers_beyond_64_bits_are_refused() -> None:
         keyed_events(view_of(amount, Mean()), TXNS, wide.with_columns(pl.col("amount") * 2**70))
 
 
+def test_what_is_kept_as_it_is_has_to_be_of_the_type_that_the_schema_says() -> None:
+    view = view_of(lambda rows: rows.with_columns(value=pl.col("seen")), Last())
+    says = "Last reads 'value', which is .*, expected float as the view's schema says"
+    with pytest.raises(BeamfleetError, match=says):
+        keyed_events(view, TXNS, ROWS)
+
+
 def test_what_the_transform_leaves_out_is_counted() -> None:
     view = view_of(lambda events: amount(events).filter(pl.col("amount") < 2), Mean())
     made = keyed_events(view, TXNS, ROWS)
