@@ -150,11 +150,11 @@ class ServedLog:
                 self._changed.wait_for(self._is_called, _FLUSH_S)
                 asked, ended = self._asked, bool(self._ended)
                 taken, self._queue = self._queue, []
+            self._write_or_lose(taken)
             try:
-                self._write(taken)
                 self._sync(asked > self._flushed or ended)
-            except Exception as error:  # serving goes on, whatever the disk does
-                self._lose(f"the segment cannot be written: {error}", 0)
+            except OSError as error:  # the rows are in the file, and may not outlive a power cut
+                self._lose(f"the segment cannot be synced: {error.strerror}", 0)
             with self._changed:
                 self._waiting -= sum(map(len, taken))
                 self._flushed = asked
@@ -163,6 +163,14 @@ class ServedLog:
             self._rotate(ended)
             if ended and not self._queue:
                 return
+
+    def _write_or_lose(self, taken: list[Rows]) -> None:
+        """Serving goes on, whatever happens here; what is not in the file is counted."""
+        try:
+            self._write(taken)
+        except Exception as error:
+            why = f"the segment cannot be written: {type(error).__name__}: {error}"
+            self._lose(why, sum(map(len, taken)))
 
     def _is_called(self) -> bool:
         return bool(self._ended) or self._asked > self._flushed

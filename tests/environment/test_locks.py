@@ -70,7 +70,7 @@ def test_no_lock_names_a_registry():
 
 
 def test_what_the_code_imports_is_in_a_lock_that_users_have():
-    extras = ("boosting", "export", "notebooks")
+    extras = ("boosting", "export", "features", "notebooks")
     had = names("captions") | {canonicalize_name(o.name) for e in extras for o in required(e)}
     distributions = packages_distributions()
     found = {name for name in imported_names() if name != "google"}

@@ -77,6 +77,24 @@ def test_rows_that_do_not_fit_are_counted_and_the_others_kept(tmp_path: Path) ->
     assert any("feature.mean_5h" in why for why in losses["why"])
 
 
+def test_what_fails_for_any_reason_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: SegmentWriter, rows: pl.DataFrame) -> None:
+        raise AttributeError("half imported")
+
+    with ServedLog(tmp_path, FRAUD) as log:
+        monkeypatch.setattr(SegmentWriter, "append", failing)
+        log.append([served_row(1), served_row(2)])
+        log.flush()
+        monkeypatch.undo()
+        log.append([served_row(3)])
+        assert log.flush()
+        assert log.dropped == 2
+    assert numbers(tmp_path) == [3]
+    assert read_losses(tmp_path, "fraud")["rows"].to_list() == [2]
+
+
 def test_a_full_queue_drops_and_says_so(tmp_path: Path) -> None:
     with ServedLog(tmp_path, FRAUD, queue_rows=10) as log:
         for n in range(50):
@@ -201,7 +219,8 @@ def test_killed_processes_lose_nothing_that_was_acknowledged(tmp_path: Path) -> 
         assert len(found) == len(set(found))
         for value, first in zip(values, firsts, strict=True):
             mine = [n for n in found if first <= n < first + 200_000]
-            assert mine == list(range(first, first + len(mine)))  # the first ones, without a gap
+            lost = read_losses(tmp_path, "fraud").rows()
+            assert mine == list(range(first, first + len(mine))), lost  # without a gap
             assert mine[-1] >= value.value
     with ServedLog(tmp_path, FRAUD) as log:
         log.append([served_row(5_000_000)])
