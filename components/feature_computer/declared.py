@@ -4,10 +4,12 @@ import hashlib
 import importlib
 import uuid
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
+from components import times
 from components.errors import BeamfleetError
+from components.feature_backfill.generation import current_file
 from components.feature_backfill.source_files import files_of
 from components.features.definition import fingerprint
 from components.features.service import FeatureService
@@ -17,6 +19,7 @@ from components.files import write_whole
 from components.user_function import described
 
 Features = FeatureService | FeatureView
+_ID, _COMPUTED = ".id", ".computed"
 
 
 def declared(dotted_path: str) -> Features:
@@ -49,8 +52,7 @@ def views_of(features: Features) -> tuple[FeatureView, ...]:
     """The views that are looked up for it; not the groups, which others fill."""
     if isinstance(features, FeatureView):
         return (features,)
-    needed = dict.fromkeys(chosen.view for chosen in features.needed)
-    return tuple(view for view in needed if isinstance(view, FeatureView))
+    return tuple(view for view in features.looked_up if isinstance(view, FeatureView))
 
 
 def sources_of(features: Features) -> tuple[Source, ...]:
@@ -59,11 +61,27 @@ def sources_of(features: Features) -> tuple[Source, ...]:
 
 
 def store_id(store: Path) -> str:
-    """Random text that is made with the store: another one in its place has another."""
-    path = store / ".id"
-    if not path.exists():
+    """Random text that is made with the store: another one in its place has another, and so has one
+    that lost its registry or a history that was computed into it.
+    """
+    path = store / _ID
+    if not path.exists() or not all((store / one).exists() for one in _computed(store)):
+        (store / _COMPUTED).unlink(missing_ok=True)
         write_whole(str(path), uuid.uuid4().hex.encode())
     return path.read_text(encoding="utf-8")
+
+
+def note_computed(features: Features, store: Path) -> None:
+    """Notes what of the store has to be there from now on, see `store_id`."""
+    histories = (current_file(view, store).relative_to(store) for view in views_of(features))
+    known = _computed(store)
+    if now := {"registry.db", *map(str, histories)} - known:
+        write_whole(str(store / _COMPUTED), "\n".join(sorted(known | now)).encode())
+
+
+def _computed(store: Path) -> set[str]:
+    path = store / _COMPUTED
+    return set(path.read_text(encoding="utf-8").splitlines()) if path.exists() else set()
 
 
 def moment(text: str, what: str) -> datetime | None:
@@ -72,16 +90,7 @@ def moment(text: str, what: str) -> datetime | None:
     Raises:
       BeamfleetError: it is none.
     """
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise BeamfleetError(
-            f"{what} is {text!r}, expected a day or a time such as 2024-05-22 or "
-            "2024-05-22T18:00:00Z"
-        ) from None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    return times.moment(text, what) if text else None
 
 
 def view_fingerprint(view: FeatureView) -> str:

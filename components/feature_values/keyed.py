@@ -120,7 +120,7 @@ class _Columns:
 
 def _checked(of: _Columns, rows_in: int) -> Keyed:
     view, source, left = of.view, of.source, of.left
-    keys = dict(zip(view.keys, _key_types(view), strict=True))
+    keys = {name: POLARS_TYPES[kind] for name, kind in view.key_types.items()}
     time = view.timestamp_field or source.event_time
     created = source.created or time
     columns = {
@@ -238,11 +238,6 @@ def missing_columns(view: FeatureView, source: Source, left: pl.DataFrame) -> li
     if len(view.sources) == 1:
         asked += [name for name in value_columns(view) if name not in RESERVED]
     return [name for name in dict.fromkeys(asked) if name not in left.columns]
-
-
-def _key_types(view: FeatureView) -> list[pl.DataType]:
-    kinds = {k: t for one in view.entities for k, t in zip(one.keys, one.types, strict=True)}
-    return [POLARS_TYPES[kinds[key]] for key in view.keys]
 
 
 def _as_key(values: pl.Series, kind: pl.DataType, view: FeatureView, source: Source) -> pl.Series:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from components.errors import BeamfleetError
 from components.progress import LOGGER
+from components.times import moment
 from pipelines.render import console, escaped, plain_table
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ def main(arguments: argparse.Namespace) -> int:
     # Imported here: polars and the user's declarations.
     from components.feature_computer.declared import declared, views_of
     from components.feature_stream import run_stream
-    from components.online_store import open_online_store
+    from components.online_store import online_store_of, open_online_store
 
     views = dict.fromkeys(view for name in arguments.features for view in views_of(declared(name)))
     root = Path(arguments.store)
-    online = open_online_store(arguments.online or f"sqlite:///{root / 'online.db'}")
+    online = open_online_store(arguments.online) if arguments.online else online_store_of(root)
     history = None
     if arguments.after_history:
         from components.feature_backfill.logs import read_events
@@ -58,12 +59,9 @@ def _at_idle(given: str) -> Callable[[], datetime] | None:
     if given == "now":
         return lambda: datetime.now(UTC)
     try:
-        at = datetime.fromisoformat(given)
-    except ValueError:
-        raise BeamfleetError(
-            f"--at-idle is {given!r}, expected stay, now, or a time such as 2024-06-01T00:00Z"
-        ) from None
-    fixed = at if at.tzinfo else at.replace(tzinfo=UTC)
+        fixed = moment(given, "--at-idle")
+    except BeamfleetError as error:
+        raise BeamfleetError(f"{error}, or stay, or now") from None
     return lambda: fixed
 
 
