@@ -23,7 +23,12 @@ from components.feature_backfill.generation import (
     manifest_of,
     publish,
 )
-from components.feature_backfill.keyed_piece import PieceCounts, collect_rejects, write_piece
+from components.feature_backfill.keyed_piece import (
+    PieceCounts,
+    check_some_fit,
+    collect_rejects,
+    write_piece,
+)
 from components.feature_backfill.logs import known_log, read_events, read_log, scan_events, scan_log
 from components.feature_backfill.shard_log import SHARD_ROWS, ShardCounts, whole_shard
 from components.feature_backfill.source_files import (
@@ -205,6 +210,7 @@ class _Run:
         shards = shards_for(pieces)
         named = [(f"piece-{place:05}", piece) for place, piece in enumerate(pieces)]
         read = self._all("pieces", lambda one: self._piece(*one, shards), named)
+        check_some_fit(self._view, pieces, read)
         collect_rejects(self._generation, [name for name, _ in named])
         rows = [sum(counts.shards[shard] for counts in read) for shard in range(shards)]
         swept = self._all("shards", lambda one: self._shard(*one, shards), list(enumerate(rows)))

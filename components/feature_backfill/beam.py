@@ -29,6 +29,7 @@ from components.feature_backfill.event_files import EventWriter, grouped
 from components.feature_backfill.keyed_piece import (
     REJECTS,
     PieceCounts,
+    check_some_fit,
     collect_rejects,
     keyed_batches,
 )
@@ -89,7 +90,7 @@ def backfill_on_beam(
                 _build(begun, view, generation, Path(counts), pieces, at, shards)
             return {
                 "shards": shards,
-                "counts": _counted(view, generation, Path(counts), len(pieces), shards),
+                "counts": _counted(view, generation, Path(counts), pieces, shards),
             }
 
     return made_once(view, root, as_of, made, check, "beam")
@@ -198,10 +199,11 @@ def _append(writer: EventWriter, frames: list[pl.DataFrame], shard: int) -> int:
 
 
 def _counted(
-    view: FeatureView, generation: Path, counts: Path, pieces: int, shards: int
+    view: FeatureView, generation: Path, counts: Path, pieces: list[Piece], shards: int
 ) -> dict[str, int]:
-    names = [f"piece-{place:05}" for place in range(pieces)]
+    names = [f"piece-{place:05}" for place in range(len(pieces))]
     read = [PieceCounts(**json.loads((counts / f"{name}.json").read_text())) for name in names]
+    check_some_fit(view, pieces, read)
     collect_rejects(generation, names)
     swept = []
     for shard in range(shards):  # those without events are not there yet

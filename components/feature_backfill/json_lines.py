@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from components.feature_values.by_kind import Part, is_uniform, parts_of, with_columns_of
 from components.feature_values.json_objects import HALF_PAIR, json_object
 from components.feature_values.ordered import Ints
 
 CHUNK_BYTES = 32 << 20
 Read = tuple[pl.DataFrame, Ints, pl.DataFrame]
+_MIXED = pl.Object()
+"""Stands for a column of several kinds, none of which its nulls have."""
 _REASON = "the line is no JSON object"
 
 
@@ -30,17 +33,70 @@ def json_batches(path: str) -> Iterator[Read]:
         yield pl.concat([empty, frame], how="diagonal_relaxed"), numbers, unreadable
 
 
+def json_parts(path: str) -> Iterator[Read]:
+    """Like `json_batches`, in parts whose columns are each of one kind; see `parts_of`."""
+    found: dict[str, pl.DataType] = {}
+    for parts, _ in _parts(path):
+        for part in parts:
+            for name, kind in part.rows.schema.items():
+                one = found.setdefault(name, kind)
+                if one != kind and kind != pl.Null():
+                    found[name] = kind if one == pl.Null() else _MIXED
+    schema = {name: pl.Null() if kind == _MIXED else kind for name, kind in found.items()}
+    for parts, unreadable in _parts(path):
+        for part in parts:
+            yield with_columns_of(part.rows, schema), part.places, unreadable
+            unreadable = _unreadable([])
+        if unreadable.height:
+            yield pl.DataFrame(), np.zeros(0, dtype=np.int64), unreadable
+
+
+def _parts(path: str) -> Iterator[tuple[list[Part], pl.DataFrame]]:
+    for lines, first in _lines(path):
+        asked = [n for n, line in enumerate(lines) if line.strip()]
+        frame = _uniform([lines[n] for n in asked])
+        if frame is not None:
+            part = Part(frame, np.array(asked, dtype=np.int64) + first)
+            yield [part] if asked else [], _unreadable([])
+            continue
+        read = [(n + first, json_object(lines[n])[0]) for n in asked]
+        numbers = np.array([n for n, row in read if row is not None], dtype=np.int64)
+        parts = parts_of([row for _, row in read if row is not None])
+        bad = _unreadable([n for n, row in read if row is None])
+        yield [Part(part.rows, numbers[part.places]) for part in parts], bad
+
+
+def _uniform(lines: list[bytes]) -> pl.DataFrame | None:
+    """Rows, if all lines are objects and have one kind of value in each column."""
+    whole = b"\n".join(lines)
+    if HALF_PAIR.search(whole):
+        return None  # polars reads halves of pairs as zero bytes
+    try:
+        frame, text = _frame(lines), whole.decode()
+    except (pl.exceptions.PolarsError, UnicodeDecodeError):
+        return None
+    if frame.height != len(lines) or (lines and not frame.width):
+        return None
+    return frame if is_uniform(text, frame) else None
+
+
 def _chunks(path: str) -> Iterator[Read]:
+    for lines, first in _lines(path):
+        yield _parsed(lines, first)
+
+
+def _lines(path: str) -> Iterator[tuple[list[bytes], int]]:
+    """Lines of a chunk, and the number of the first."""
     first, rest = 0, b""
     with Path(path).open("rb") as file:
         while read := file.read(CHUNK_BYTES):
             whole, newline, rest = (rest + read).rpartition(b"\n")
             if newline:
                 lines = whole.split(b"\n")
-                yield _parsed(lines, first)
+                yield lines, first
                 first += len(lines)
     if rest:
-        yield _parsed([rest], first)
+        yield [rest], first
 
 
 def _parsed(lines: list[bytes], first: int) -> Read:

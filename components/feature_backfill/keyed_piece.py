@@ -2,10 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -13,11 +15,14 @@ import polars as pl
 from components.errors import BeamfleetError
 from components.feature_backfill.event_files import EventWriter
 from components.feature_backfill.shards import shards_of
-from components.feature_backfill.source_files import Batch, Piece, batches_of
-from components.feature_values.keyed import keyed_events
+from components.feature_backfill.source_files import Batch, Piece, batches_by_kind
+from components.feature_values.by_kind import Part
+from components.feature_values.keyed import Keyed, keyed_events
+from components.feature_values.keyed_parts import keyed_parts
 from components.features.view import FeatureView
 from components.files import write_json
 
+T = TypeVar("T")
 _NO_REJECTS = pl.DataFrame(schema={"row": pl.Int64, "reason": pl.String})
 REJECTS = {"file": pl.String, "row": pl.Int64, "reason": pl.String}
 
@@ -58,30 +63,68 @@ def keyed_batches(view: FeatureView, piece: Piece, as_of: datetime | None) -> It
       BeamfleetError: see `keyed_events`; the file is named, too.
     """
     source = view.sources[piece.source]
-    for batch in batches_of(piece, source):
+    for batch in batches_by_kind(piece, source):
         if not batch.rows.width:  # no line of it can be read: there are no columns to be asked for
             batch_rejects = _rejects(piece, batch, _NO_REJECTS)
             told = Counter(rows_in=batch_rejects.height, rejected=batch_rejects.height)
             yield KeyedBatch(pl.DataFrame(), batch_rejects, told)
             continue
-        try:
-            keyed = keyed_events(view, source, batch.rows)
-        except BeamfleetError as error:
-            raise BeamfleetError(f"{piece.path}: {error}") from error
-        events = keyed.events
-        if as_of is not None:
-            events = events.filter(pl.max_horizontal("event_time", "created") <= as_of)
-        rejects = _rejects(piece, batch, keyed.rejects)
-        yield KeyedBatch(
-            events,
-            rejects,
-            Counter(
-                rows_in=batch.rows.height + batch.unreadable.height,
-                rejected=rejects.height,
-                filtered=keyed.filtered,
-                later=keyed.events.height - events.height,
-            ),
-        )
+        for keyed in _keyed(view, piece, batch):
+            events = keyed.events
+            if as_of is not None and events.height:
+                events = events.filter(pl.max_horizontal("event_time", "created") <= as_of)
+            rejects = _rejects(piece, batch, keyed.rejects)
+            yield KeyedBatch(
+                events,
+                rejects,
+                Counter(
+                    rows_in=keyed.events.height + keyed.filtered + rejects.height,
+                    rejected=rejects.height,
+                    filtered=keyed.filtered,
+                    later=keyed.events.height - events.height,
+                ),
+            )
+            batch = replace(batch, unreadable=batch.unreadable.clear())
+
+
+def check_some_fit(
+    view: FeatureView, pieces: Sequence[Piece], counts: Sequence[PieceCounts]
+) -> None:
+    """Says why nothing of a source fits: then the view is wrong, not its rows.
+
+    Raises:
+      BeamfleetError: see `keyed_events`; the file is named, too.
+    """
+    for place, source in enumerate(view.sources):
+        own = [
+            (piece, count)
+            for piece, count in zip(pieces, counts, strict=True)
+            if piece.source == place and count.rejected
+        ]
+        if not own or any(count.rows_in > count.rejected for _, count in own):
+            continue
+        for piece, _ in own:
+            for batch in batches_by_kind(piece, source):
+                if batch.rows.width:
+                    _named(piece, partial(keyed_events, view, source, batch.rows))
+
+
+def _keyed(view: FeatureView, piece: Piece, batch: Batch) -> list[Keyed]:
+    source = view.sources[piece.source]
+    if piece.groups is not None:
+        return [_named(piece, lambda: keyed_events(view, source, batch.rows))]
+    part = Part(batch.rows, np.arange(batch.rows.height))
+    made = _named(piece, lambda: keyed_parts(view, source, [part], proven=True))
+    if made and all(one.absent for one in made):
+        _named(piece, lambda: keyed_events(view, source, batch.rows))
+    return made
+
+
+def _named(piece: Piece, made: Callable[[], T]) -> T:
+    try:
+        return made()
+    except BeamfleetError as error:
+        raise BeamfleetError(f"{piece.path}: {error}") from error
 
 
 def write_piece(

@@ -1,7 +1,7 @@
 """The history of a source: its files, in pieces that can be read each for itself."""
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.errors import BeamfleetError
-from components.feature_backfill.json_lines import json_batches
+from components.feature_backfill.json_lines import Read, json_batches, json_parts
 from components.feature_values.ordered import Ints
 from components.features.source import JsonLines, Source
 from components.files import sha256_of
@@ -112,8 +112,17 @@ def batches_of(piece: Piece, source: Source) -> Iterator[Batch]:
     Raises:
       BeamfleetError: the file cannot be read.
     """
+    yield from _read(piece, source, json_batches)
+
+
+def batches_by_kind(piece: Piece, source: Source) -> Iterator[Batch]:
+    """Like `batches_of`; lines of JSON are parted by the kinds of their values, see `parts_of`."""
+    yield from _read(piece, source, json_parts)
+
+
+def _read(piece: Piece, source: Source, lines: Callable[[str], Iterator[Read]]) -> Iterator[Batch]:
     try:
-        yield from _batches(piece)
+        yield from _batches(piece, lines)
     except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         raise BeamfleetError(
             f"source {source.name!r}: {piece.path} cannot be read as "
@@ -144,9 +153,9 @@ def _pieces(place: int, source: Source, path: str) -> Iterator[Piece]:
             first, rows, groups = first + rows, 0, []
 
 
-def _batches(piece: Piece) -> Iterator[Batch]:
+def _batches(piece: Piece, lines: Callable[[str], Iterator[Read]]) -> Iterator[Batch]:
     if piece.groups is None:
-        for rows, numbers, unreadable in json_batches(piece.path):
+        for rows, numbers, unreadable in lines(piece.path):
             yield Batch(rows, numbers, unreadable)
         return
     first = piece.first_row

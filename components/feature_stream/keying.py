@@ -3,15 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from components.errors import BeamfleetError
 from components.feature_stream.state import Event
 from components.feature_stream.sweep import Change
-from components.feature_values.keyed import POLARS_TYPES, TIME, as_time, keyed_events, value_columns
+from components.feature_values.by_kind import Part, parts_of
+from components.feature_values.keyed import POLARS_TYPES, TIME, as_time, value_columns
+from components.feature_values.keyed_parts import keyed_parts
 from components.features.source import Parquet, Source
 from components.features.view import FeatureView
 
@@ -60,29 +64,36 @@ def keyed_rows(
         though it be all of them. A slow stream may come row by row.
 
     Raises:
-      BeamfleetError: it can take none of the rows, and is not proven.
+      BeamfleetError: see `keyed_parts`; the event_transform dropped the column of row numbers.
     """
-    try:
-        return _keyed(view, source, rows, types)
-    except (BeamfleetError, pl.exceptions.PolarsError, TypeError, OverflowError) as error:
-        if len(rows) == 1:
-            if proven:
-                return KeyedRows([], [(0, _reason(view, source, error))], 0)
-            raise BeamfleetError(_reason(view, source, error)) from error
-    events: list[tuple[Key, Event]] = []
-    rejected, filtered = [], 0
-    for number, row in enumerate(rows):
-        try:
-            made = keyed_rows(view, source, [row], types)
-        except BeamfleetError as error:
-            rejected.append((number, str(error)))
-            continue
-        events += made.events
-        rejected += [(number, reason) for _, reason in made.rejected]
-        filtered += made.filtered
-    if len(rejected) == len(rows) and not proven:
-        raise BeamfleetError(f"none of {len(rows)} rows can be taken; the first: {rejected[0][1]}")
-    return KeyedRows(events, rejected, filtered)
+    parts: dict[tuple[tuple[str, pl.DataType], ...], list[Part]] = {}
+    for part in parts_of(rows):
+        frame = _as_history(part.rows, types)
+        parts.setdefault(tuple(frame.schema.items()), []).append(Part(frame, part.places))
+    made = keyed_parts(view, source, [_joined(alike) for alike in parts.values()], proven=proven)
+    if any(one.rejects["row"].null_count() or one.places.null_count() for one in made):
+        raise BeamfleetError(
+            f"view {view.name!r}, source {source.name!r}: event_transform dropped the column of "
+            "row numbers, so that no row can be named; keep the columns that it is given"
+        )
+    events = [
+        (place, event)
+        for one in made
+        if one.events.height
+        for place, event in zip(one.places.to_list(), events_of(view, one.events), strict=True)
+    ]
+    rejected = sorted((int(row), str(said)) for one in made for row, said in one.rejects.rows())
+    in_order = [event for _, event in sorted(events, key=itemgetter(0))]
+    return KeyedRows(in_order, rejected, sum(one.filtered for one in made))
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    """Integers and floats are one part again where the history says that they are floats."""
+    if len(parts) == 1:
+        return parts[0]
+    places = np.concatenate([one.places for one in parts])
+    order = np.argsort(places)
+    return Part(pl.concat([one.rows for one in parts])[order], places[order])
 
 
 def changes_frame(view: FeatureView, changes: Iterable[tuple[Key, Change]]) -> pl.DataFrame:
@@ -143,22 +154,6 @@ def utc(time: int) -> datetime:
     return EPOCH + timedelta(microseconds=time)
 
 
-def _keyed(view: FeatureView, source: Source, rows: Sequence[Row], types: Types) -> KeyedRows:
-    frame = pl.DataFrame(rows, infer_schema_length=None)
-    texts = [name for name, kind in frame.schema.items() if kind == pl.String]
-    if any(not isinstance(row.get(name) or "", str) for row in rows for name in texts):
-        raise TypeError("numbers beside text")  # each row is looked at alone, in any block alike
-    frame = _as_history(frame, types)
-    keyed = keyed_events(view, source, frame)
-    if keyed.rejects["row"].null_count():
-        raise BeamfleetError(
-            f"view {view.name!r}, source {source.name!r}: event_transform dropped the column of "
-            "row numbers, so that a rejected row cannot be named; keep the columns that it is given"
-        )
-    rejected = [(int(row), str(reason)) for row, reason in keyed.rejects.rows()]
-    return KeyedRows(events_of(view, keyed.events), rejected, keyed.filtered)
-
-
 def events_of(view: FeatureView, keyed: pl.DataFrame) -> list[tuple[Key, Event]]:
     """The rows of a frame of keyed events, in order."""
     keys = keyed.select(view.keys).rows()
@@ -178,11 +173,6 @@ def _as_history(frame: pl.DataFrame, types: Types) -> pl.DataFrame:
         elif frame[name].dtype == pl.String and isinstance(kind, pl.Datetime):
             columns.append(pl.lit(as_time(frame[name], name)).alias(name))
         elif frame[name].dtype == pl.Null or (frame[name].dtype.is_integer() and kind.is_numeric()):
-            columns.append(pl.col(name).cast(kind))
+            typed = frame[name].cast(kind, strict=False)
+            columns += [pl.lit(typed)] if typed.null_count() == frame[name].null_count() else []
     return frame.with_columns(columns)
-
-
-def _reason(view: FeatureView, source: Source, error: Exception) -> str:
-    if isinstance(error, BeamfleetError):
-        return str(error)
-    return f"view {view.name!r}, source {source.name!r}: the row cannot be read: {error}"

@@ -11,6 +11,11 @@ from components.user_function import described
 SAMPLE = 64
 """Rows of which it is checked that each stands for itself."""
 
+
+class FunctionFailedError(BeamfleetError):
+    """The function raised."""
+
+
 FrameFunction = Callable[[Any], Any]
 """`function(rows: pl.DataFrame) -> pl.DataFrame`."""
 
@@ -25,12 +30,13 @@ def called(
       hidden: A column of ours, which an error does not show.
 
     Raises:
-      BeamfleetError: the function raised, or gave something else than a frame.
+      FunctionFailedError: the function raised.
+      BeamfleetError: it gave something else than a frame.
     """
     try:
         given = function(rows)
     except Exception as error:
-        raise BeamfleetError(
+        raise FunctionFailedError(
             f"{what} failed: {described(error)}; the columns are "
             f"{', '.join(name for name in rows.columns if name != hidden)}"
         ) from error

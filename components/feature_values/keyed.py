@@ -5,13 +5,16 @@ A frame of keyed events has the view's keys, `event_time`, `created` (both datet
 columns that one does not have are null in its events.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import polars as pl
 
 from components.errors import BeamfleetError
 from components.feature_values.by_row import called, check_each_row_for_itself
+from components.feature_values.exact import exactly
 from components.features.aggregator import First, Last, Max, Mean, Min, Std, Sum
 from components.features.names import RESERVED
 from components.features.source import Source
@@ -23,6 +26,7 @@ POLARS_TYPES: dict[type, pl.DataType] = {
 }  # fmt: skip
 
 
+_NARROWEST_FIRST = (pl.Boolean(), pl.Int64(), pl.Float64(), pl.String(), TIME)
 _ROW = "__row__"
 _REACH = datetime(1, 1, 1, tzinfo=UTC), datetime(9700, 1, 1, tzinfo=UTC)
 _WIDE = (pl.Int128, pl.UInt128)
@@ -40,10 +44,17 @@ class Keyed:
     """`row` (of the batch, from 0; null if the event_transform dropped our column) and `reason`."""
     filtered: int
     """Rows that the event_transform left out."""
+    places: pl.Series
+    """`row` of each event, as of rejects."""
+    absent: tuple[str, ...] = ()
+    """Columns that were not there after the event_transform, of `keyed_alone`."""
 
 
 def keyed_events(view: FeatureView, source: Source, rows: pl.DataFrame) -> Keyed:
     """Applies the view's event_transform for a source to rows of it, and checks what comes out.
+
+    A column that an aggregator of our own reads has the type of its feature, or float for Mean and
+    Std: a row whose value does not fit into it exactly is rejected.
 
     Args:
       view: Whose events they become.
@@ -54,38 +65,92 @@ def keyed_events(view: FeatureView, source: Source, rows: pl.DataFrame) -> Keyed
       BeamfleetError: a column is missing or of a type that cannot be meant, the event_transform
         raised, made rows, or made of a row what depends on others.
     """
-    left = _transformed(view, source, _timed(view, source, rows))
-    missing = [name for name in _asked_for(view, source) if name not in left.columns]
-    if missing:
+    left = transformed(view, source, _timed(view, source, rows))
+    if missing := missing_columns(view, source, left):
         raise BeamfleetError(
             f"{_where(view, source)}: no column {', '.join(missing)} after event_transform; it has "
             f"{', '.join(name for name in left.columns if name != _ROW)}"
         )
-    columns = {
-        name: _as_key(left[name], POLARS_TYPES[kind], view, source)
-        for name, kind in view.key_types.items()
-    }
+    return _checked(_Columns(view, source, left, by_row=False), rows.height)
+
+
+def keyed_alone(view: FeatureView, source: Source, rows: pl.DataFrame) -> Keyed:
+    """Like `keyed_events`, of rows that have no types of their own, as those of JSON.
+
+    A column of a type that cannot be meant is a reject of every row that has a value there; one
+    that is missing is null.
+
+    Raises:
+      BeamfleetError: the event_transform raised, made rows, or made of a row what depends on
+        others.
+    """
+    left = transformed(view, source, _timed(view, source, rows, by_row=True))
+    absent = missing_columns(view, source, left)
+    left = left.with_columns(pl.lit(None).alias(name) for name in absent)
+    made = _checked(_Columns(view, source, left, by_row=True), rows.height)
+    return replace(made, absent=tuple(absent))
+
+
+@dataclass
+class _Columns:
+    """Columns of keyed events, one by one, and why rows of them do not fit."""
+
+    view: FeatureView
+    source: Source
+    left: pl.DataFrame
+    by_row: bool
+    reasons: list[pl.Series] = field(default_factory=list)
+
+    def put(
+        self, made: Callable[[pl.Series], pl.Series], name: str, kind: pl.DataType, said: str = ""
+    ) -> pl.Series:
+        """A column by a function of it; `said`: why rows are rejected that become null by it."""
+        given = self.left[name]
+        try:
+            values = made(given)
+        except BeamfleetError as error:
+            if not self.by_row:
+                raise
+            values, said = pl.Series([None], dtype=kind).new_from_index(0, given.len()), str(error)
+        lost = values.is_null() & given.is_not_null()
+        if said and lost.any():
+            self.reasons.append(pl.select(pl.when(lost).then(pl.lit(said))).to_series())
+        return values
+
+
+def _checked(of: _Columns, rows_in: int) -> Keyed:
+    view, source, left = of.view, of.source, of.left
+    keys = {name: POLARS_TYPES[kind] for name, kind in view.key_types.items()}
     time = view.timestamp_field or source.event_time
-    columns["event_time"] = _in_reach(as_time(left[time], f"{_where(view, source)}: {time}"))
     created = source.created or time
-    columns["created"] = _in_reach(as_time(left[created], f"{_where(view, source)}: {created}"))
-    absent = pl.Series([None], dtype=pl.String).extend_constant(None, max(left.height - 1, 0))
-    columns["event_id"] = left[source.id].cast(pl.String) if source.id else absent[: left.height]
+    columns = {
+        name: of.put(partial(_as_key, kind=kind, view=view, source=source), name, kind)
+        for name, kind in keys.items()
+    }
+    for column, name in (("event_time", time), ("created", created)):
+        what = f"{_where(view, source)}: {name}"
+        columns[column] = of.put(partial(_as_moment, what=what), name, TIME)
+    columns["event_id"] = (
+        of.put(lambda one: _as_id(one, view, source), source.id, pl.String())
+        if source.id
+        else pl.Series([None], dtype=pl.String).new_from_index(0, left.height)
+    )
     for name in value_columns(view):
-        columns.setdefault(name, _value(view, source, left, name))
+        if name not in columns:
+            columns[name] = _value(of, name)
     events = pl.DataFrame([series.alias(name) for name, series in columns.items()])
+    said = [*((key, key) for key in keys), ("event_time", time), ("created", created)]
     reason = pl.coalesce(
-        pl.when(pl.col(name).is_null()).then(pl.lit(f"{said} is missing or cannot be read"))
-        for name, said in [
-            *((key, key) for key in view.keys),
-            ("event_time", time),
-            ("created", created),
-        ]
+        *of.reasons,
+        *(
+            pl.when(pl.col(name).is_null()).then(pl.lit(f"{word} is missing or cannot be read"))
+            for name, word in said
+        ),
     )
     marked = events.with_columns(_row_numbers(left), reason.alias("reason"))
     bad = marked.filter(pl.col("reason").is_not_null()).select(row=_ROW, reason="reason")
-    good = marked.filter(pl.col("reason").is_null()).drop(_ROW, "reason")
-    return Keyed(good, bad, rows.height - left.height)
+    good = marked.filter(pl.col("reason").is_null())
+    return Keyed(good.drop(_ROW, "reason"), bad, rows_in - left.height, good[_ROW])
 
 
 def value_columns(view: FeatureView) -> tuple[str, ...]:
@@ -116,6 +181,10 @@ def as_time(values: pl.Series, what: str) -> pl.Series:
     return iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
 
 
+def _as_moment(values: pl.Series, what: str) -> pl.Series:
+    return _in_reach(as_time(values, what))
+
+
 def _in_reach(times: pl.Series) -> pl.Series:
     """Null beyond the years of `_REACH`, whose times plus two windows Python and polars can say."""
     return times.set(~times.is_between(*_REACH), None)
@@ -134,15 +203,21 @@ def does_not_fit(given: pl.DataType, kind: pl.DataType) -> bool:
     return not (given.is_numeric() or given == pl.Boolean)
 
 
-def _timed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
+def _timed(
+    view: FeatureView, source: Source, rows: pl.DataFrame, *, by_row: bool = False
+) -> pl.DataFrame:
     """A stream has text where the history has timestamps: the event_transform sees the same."""
     times = [name for name in (source.event_time, source.created) if name in rows.columns]
+    if by_row:
+        times = [name for name in times if not does_not_fit(rows.schema[name], TIME)
+                 or rows.schema[name] == pl.String]  # fmt: skip
     return rows.with_columns(
         as_time(rows[name], f"{_where(view, source)}: {name}") for name in times if name
     )
 
 
-def _transformed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
+def transformed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
+    """What the event_transform leaves, with our numbers of rows."""
     transform = view.transformer.event_transforms[view.sources.index(source)]
     given = rows.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(_ROW))
     what = f"{_where(view, source)}: event_transform"
@@ -156,13 +231,13 @@ def _transformed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.Da
     return left
 
 
-def _asked_for(view: FeatureView, source: Source) -> list[str]:
-    """Columns that have to be there after the event_transform."""
+def missing_columns(view: FeatureView, source: Source, left: pl.DataFrame) -> list[str]:
+    """Columns that have to be there after the event_transform, and are not."""
     asked = [*view.keys, view.timestamp_field or source.event_time]
     asked += filter(None, [source.created, source.id])
     if len(view.sources) == 1:
         asked += [name for name in value_columns(view) if name not in RESERVED]
-    return asked
+    return [name for name in dict.fromkeys(asked) if name not in left.columns]
 
 
 def _as_key(values: pl.Series, kind: pl.DataType, view: FeatureView, source: Source) -> pl.Series:
@@ -174,13 +249,40 @@ def _as_key(values: pl.Series, kind: pl.DataType, view: FeatureView, source: Sou
     return values.cast(kind, strict=False)
 
 
-def _value(view: FeatureView, source: Source, left: pl.DataFrame, name: str) -> pl.Series:
-    if name not in left.columns:
-        return pl.Series([None] * left.height, dtype=pl.Null)
-    values = left[name]
+def _as_id(values: pl.Series, view: FeatureView, source: Source) -> pl.Series:
+    if values.dtype.is_nested():
+        raise BeamfleetError(
+            f"{_where(view, source)}: id {values.name} is {values.dtype}, expected text or integers"
+        )
+    return values.cast(pl.String)
+
+
+def _value(of: _Columns, name: str) -> pl.Series:
+    kind = value_type(of.view, name)
+    if name not in of.left.columns:
+        return pl.Series([None], dtype=kind or pl.Null()).new_from_index(0, of.left.height)
+    said = "" if kind is None else (
+        f"{_where(of.view, of.source)}: {name} does not fit exactly into {kind}, as which it is "
+        "read by the view"
+    )  # fmt: skip
+    return of.put(lambda one: _typed(of, one, kind), name, kind or pl.Null(), said)
+
+
+def value_type(view: FeatureView, name: str) -> pl.DataType | None:
+    """What the view's aggregators read a column as; None: as it is."""
+    kinds = {
+        pl.Float64() if isinstance(one, Mean | Std) else POLARS_TYPES[feature]
+        for one, feature in zip(view.transformer.aggregators, view.schema.values(), strict=True)
+        if one.of == name and type(one) in (*_NUMBERS, *_KEPT)
+    }
+    narrowest = (kind for kind in _NARROWEST_FIRST if kind in kinds)
+    return next(narrowest, None)
+
+
+def _typed(of: _Columns, values: pl.Series, kind: pl.DataType | None) -> pl.Series:
     numeric = values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)
-    for one, feature in zip(view.transformer.aggregators, view.schema.values(), strict=True):
-        if one.of != name:
+    for one, feature in zip(of.view.transformer.aggregators, of.view.schema.values(), strict=True):
+        if one.of != values.name:
             continue
         expected = ""
         if isinstance(one, _NUMBERS) and not numeric:
@@ -189,12 +291,14 @@ def _value(view: FeatureView, source: Source, left: pl.DataFrame, name: str) -> 
             expected = f"{feature.__name__} as the view's schema says"
         if expected:
             raise BeamfleetError(
-                f"{_where(view, source)}: {type(one).__name__} reads {name!r}, which is "
-                f"{values.dtype}, expected {expected}"
+                f"{_where(of.view, of.source)}: {type(one).__name__} reads {values.name!r}, which "
+                f"is {values.dtype}, expected {expected}"
             )
-    if isinstance(values.dtype, pl.Datetime):
-        return as_time(values, f"{_where(view, source)}: {name}")
-    return _in_64_bits(values, view, source) if values.dtype in _WIDE else values
+    if isinstance(values.dtype, pl.Datetime) or kind == TIME:
+        return as_time(values, f"{_where(of.view, of.source)}: {values.name}")
+    if kind is not None:
+        return exactly(values, kind)
+    return _in_64_bits(values, of.view, of.source) if values.dtype in _WIDE else values
 
 
 def _in_64_bits(values: pl.Series, view: FeatureView, source: Source) -> pl.Series:
