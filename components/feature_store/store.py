@@ -126,6 +126,7 @@ class FeatureStore:
         as_known: bool = False,
         as_of: datetime | None = None,
         transformed: bool = True,
+        fitted_once: bool = False,
     ) -> TrainingSet:
         """Makes a training set: labels with the features of their time, split, numbered, kept.
 
@@ -134,12 +135,16 @@ class FeatureStore:
           as_known: Features, and the labels of earlier splits, are what had arrived by then.
           as_of: Labels of later are left out; the histories have to be backfilled as of then too.
           transformed: Whether features come as the model reads them, or as they are.
+          fitted_once: Whether the transformations are those that the oldest training set of this
+            version of the service has fitted, so that models of all of them read the same.
 
         Raises:
           BeamfleetError: a label, feature or split is not as declared, or a view has no history.
         """
         self.apply(service)
-        number = training.create(self.root, service, split, as_known=as_known, as_of=as_of)
+        number = training.create(
+            self.root, service, split, as_known=as_known, as_of=as_of, fitted_once=fitted_once
+        )
         return training.read(self.root, service, number, transformed=transformed)
 
     def get_train_validation_test_split(

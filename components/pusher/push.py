@@ -112,6 +112,12 @@ def push_now(request: PushRequest, approval: Mapping[str, str] | None = None) ->
         )
     except SplitRunningError as error:
         return _unpushed(request, str(error))
+    service = str(open_store(candidate.model_uri).interface.get("service") or "")
+    if service:
+        # Imported here: polars and declarations, which models without features do not need.
+        from components.feature_vectors.linked import link_pushed
+
+        link_pushed(service, [candidate.candidate_uri], f"{request.destination}/{version.number}")
     if not version.new:
         is_what = "current" if version.label == CHAMPION else f"the {version.label}"
         reason = f"identical to version {version.number}, which is {is_what}"
