@@ -131,6 +131,7 @@ def test_a_changed_definition_without_a_new_version_is_refused(project: Path) ->
 
 
 def test_models_of_a_later_training_read_the_same_features(project: Path) -> None:
+    shop.change(project, 'Rolling("1h")', 'Rolling("4h")')
     _, before, frames = made(project)
     file = project / "data" / "returns" / "part.parquet"
     pl.read_parquet(file).tail(250).write_parquet(file)
