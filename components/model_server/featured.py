@@ -21,7 +21,6 @@ from components.model_server.requests import Tensor, check_rows
 from components.model_server.servable import Limits
 from components.served_log import ServedLog
 
-
 LOG = logging.getLogger("beamfleet.server")
 
 
