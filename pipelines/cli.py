@@ -288,6 +288,10 @@ def _serve(commands: Commands) -> None:
     parser.add_argument("--port", type=int, default=8080, help="port to listen on (8080)")
     parser.add_argument("--model-name", default="model", help="name in /v2/models/NAME/infer")
     parser.add_argument("--version", type=int, help="a pushed version (follows the current one)")
+    logged = (
+        "log vectors and predictions in served/ of the feature store, for features skew and watch"
+    )
+    parser.add_argument("--log-served", action="store_true", help=logged)
 
 
 def _rollback(commands: Commands) -> None:

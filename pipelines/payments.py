@@ -23,7 +23,7 @@ def pipeline(root: Path | None = None) -> Pipeline:
             hparams=HPARAMS,
             missing="keep",
         )
-        .evaluate(["auc", "f1"], THRESHOLDS, slices=["category"])
+        .evaluate(["accuracy", "auc", "f1"], THRESHOLDS, slices=["category"])
         .infra_validate(max_startup_s=5, max_p99_ms=200)
         .push_to()
         .stream_features(until="2024-05-24T18:00")

@@ -16,6 +16,7 @@ from components.entity_trainer.pool import warm_up
 from components.entity_trainer.train import TrainEntities, shards_for, workers_for
 from components.errors import BeamfleetError
 from components.examples.read import ExamplesSplit, ReadExamples
+from components.feature_vectors.linked import link_trained
 from components.feature_vectors.trained_with import read_trained_with
 
 
@@ -45,6 +46,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     model.uri, config, columns, shards_for(rows), workers_for(pipeline.options)
                 )
             )
+        run = str(self._context.pipeline_run_id or "") if self._context else ""
+        split = examples.get_int_custom_property("training_set")
+        link_trained(columns.service, split, model.uri, run)
         for name, count in EntityModels(model.uri).counts.items():
             model.set_int_custom_property(name, count)
 

@@ -26,20 +26,25 @@ def folder_of(view: FeatureView, root: Path) -> Path:
     return Path(root) / "offline" / view.name / f"v{view.version}"
 
 
+def current_file(view: FeatureView, root: Path) -> Path:
+    """The file that says which generation readers see."""
+    return folder_of(view, root) / _CURRENT
+
+
 def current(view: FeatureView, root: Path) -> Path:
     """The folder of the generation that readers see.
 
     Raises:
       BeamfleetError: the view has no history yet.
     """
-    folder = folder_of(view, root)
+    file = current_file(view, root)
     try:
-        name = json.loads((folder / _CURRENT).read_text())["generation"]
+        name = json.loads(file.read_text())["generation"]
     except FileNotFoundError:
         raise BeamfleetError(
             f"view {view.name!r} version {view.version} has no history in {root}; backfill it first"
         ) from None
-    return folder / str(name)
+    return file.parent / str(name)
 
 
 def manifest_of(generation: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from components.feature_computer.declared import Features, views_of
+from components.feature_computer.declared import Features, note_computed, views_of
 from components.feature_store.store import FeatureStore
 
 
@@ -38,4 +38,5 @@ def compute(
         report = store.backfill(view, as_of)[view.name]
         counts = (getattr(report, name) for name in list(Computed.__dataclass_fields__)[2:])
         done.append(Computed(view.name, view.version, *counts))
+    note_computed(features, store.root)
     return tuple(done)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.errors import BeamfleetError
+from components.feature_backfill.generation import current_file
 from components.feature_backfill.source_files import files_of
 from components.features.definition import fingerprint
 from components.features.service import FeatureService
@@ -17,6 +18,7 @@ from components.files import write_whole
 from components.user_function import described
 
 Features = FeatureService | FeatureView
+_ID, _COMPUTED = ".id", ".computed"
 
 
 def declared(dotted_path: str) -> Features:
@@ -59,11 +61,27 @@ def sources_of(features: Features) -> tuple[Source, ...]:
 
 
 def store_id(store: Path) -> str:
-    """Random text that is made with the store: another one in its place has another."""
-    path = store / ".id"
-    if not path.exists():
+    """Random text that is made with the store: another one in its place has another, and so has one
+    that lost its registry or a history that was computed into it.
+    """
+    path = store / _ID
+    if not path.exists() or not all((store / one).exists() for one in _computed(store)):
+        (store / _COMPUTED).unlink(missing_ok=True)
         write_whole(str(path), uuid.uuid4().hex.encode())
     return path.read_text(encoding="utf-8")
+
+
+def note_computed(features: Features, store: Path) -> None:
+    """Notes what of the store has to be there from now on, see `store_id`."""
+    histories = (current_file(view, store).relative_to(store) for view in views_of(features))
+    known = _computed(store)
+    if now := {"registry.db", *map(str, histories)} - known:
+        write_whole(str(store / _COMPUTED), "\n".join(sorted(known | now)).encode())
+
+
+def _computed(store: Path) -> set[str]:
+    path = store / _COMPUTED
+    return set(path.read_text(encoding="utf-8").splitlines()) if path.exists() else set()
 
 
 def moment(text: str, what: str) -> datetime | None:

@@ -36,7 +36,7 @@ class Made:
     number: int
     """Of the training set in the store."""
     fitted: Mapping[str, Any]
-    """What the service's transformations learnt from `train`."""
+    """What the service's transformations learnt from `train` of its oldest training set."""
 
 
 def make_examples(
@@ -51,7 +51,10 @@ def make_examples(
     Raises:
       BeamfleetError: a split has no row, or something cannot be read.
     """
-    made = store.create_train_validation_test_split(service, by_time(config), as_of=as_of)
+    # Models of several trainings are composed into one version, and have to read the same.
+    made = store.create_train_validation_test_split(
+        service, by_time(config), as_of=as_of, fitted_once=True
+    )
     frames = {name: getattr(made, NAMES[name]) for name in config.split_names}
     tables = {name: as_table(service, frame) for name, frame in frames.items()}
     rejects = read_split(store.root, service, made.number, "rejects")

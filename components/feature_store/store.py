@@ -26,7 +26,7 @@ from components.features.definition import Declared
 from components.features.group import FeatureGroup
 from components.features.service import FeatureService
 from components.features.view import FeatureView
-from components.online_store import OnlineStore, Written, open_online_store
+from components.online_store import OnlineStore, Written, online_store_of, open_online_store
 
 
 class FeatureStore:
@@ -47,8 +47,8 @@ class FeatureStore:
 
         Args:
           root: Its folder.
-          online: Online store, or its URI (see `open_online_store`); default: a SQLite file in
-            the folder.
+          online: Online store, or its URI (see `open_online_store`); default: that of
+            BEAMFLEET_ONLINE_STORE in the environment, or else a SQLite file in the folder.
         """
         self.root = Path(root)
         self.registry = Registry(self.root / "registry.db")
@@ -60,7 +60,7 @@ class FeatureStore:
     def online(self) -> OnlineStore:
         """Where the newest values are."""
         if self._online is None:
-            return open_online_store(f"sqlite:///{self.root / 'online.db'}")
+            return online_store_of(self.root)
         return open_online_store(self._online) if isinstance(self._online, str) else self._online
 
     def apply(self, *things: Declared) -> list[Applied]:
@@ -126,6 +126,7 @@ class FeatureStore:
         as_known: bool = False,
         as_of: datetime | None = None,
         transformed: bool = True,
+        fitted_once: bool = False,
     ) -> TrainingSet:
         """Makes a training set: labels with the features of their time, split, numbered, kept.
 
@@ -134,12 +135,16 @@ class FeatureStore:
           as_known: Features, and the labels of earlier splits, are what had arrived by then.
           as_of: Labels of later are left out; the histories have to be backfilled as of then too.
           transformed: Whether features come as the model reads them, or as they are.
+          fitted_once: Whether the transformations are those that the oldest training set of this
+            version of the service has fitted, so that models of all of them read the same.
 
         Raises:
           BeamfleetError: a label, feature or split is not as declared, or a view has no history.
         """
         self.apply(service)
-        number = training.create(self.root, service, split, as_known=as_known, as_of=as_of)
+        number = training.create(
+            self.root, service, split, as_known=as_known, as_of=as_of, fitted_once=fitted_once
+        )
         return training.read(self.root, service, number, transformed=transformed)
 
     def get_train_validation_test_split(

@@ -14,6 +14,7 @@ from components.feature_store.labels import read_labels
 from components.feature_store.logs import Logs
 from components.feature_store.rows import with_features
 from components.feature_store.split_files import (
+    numbers,
     read_fitted,
     read_manifest,
     read_split,
@@ -42,9 +43,18 @@ class TrainingSet:
 
 
 def create(
-    root: Path, service: FeatureService, split: Split, *, as_known: bool, as_of: datetime | None
+    root: Path,
+    service: FeatureService,
+    split: Split,
+    *,
+    as_known: bool,
+    as_of: datetime | None,
+    fitted_once: bool = False,
 ) -> int:
     """Makes the next training set of a service, and gives its number.
+
+    Args:
+      fitted_once: Whether the transformations are those of the oldest set of this version.
 
     Raises:
       BeamfleetError: a label, feature or split is not as declared, or the logs are not of `as_of`.
@@ -65,7 +75,7 @@ def create(
         "counts": _checked({"rows_in": labels.rows_in, **counts, "rejected": rejected}),
         "views": logs.described,
     }
-    fitted = fit(service, parts["train"])
+    fitted = (_first_fitted(root, service) if fitted_once else None) or fit(service, parts["train"])
     return write_splits(root, service, {**parts, "rejects": labels.rejects}, fitted, manifest)
 
 
@@ -106,6 +116,14 @@ def batch(
     made = with_features(service, rows, logs.of, as_known=as_known)
     logs.check_unchanged()
     return _label_last(service, made)
+
+
+def _first_fitted(root: Path, service: FeatureService) -> dict[str, Any] | None:
+    """What the oldest training set of the same definition has fitted; None: there is none."""
+    for number in numbers(root, service):
+        if read_manifest(root, service, number)["definition"] == fingerprint(service):
+            return read_fitted(root, service, number)
+    return None
 
 
 def _in_reach(rows: pl.DataFrame, as_of: datetime | None) -> tuple[pl.DataFrame, dict[str, int]]:

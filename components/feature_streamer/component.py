@@ -31,7 +31,8 @@ class FeatureStreamer(base_component.BaseComponent):
     artifact's custom properties count the lines, rows = events + late + duplicates + rejected +
     filtered, and the points in time that were compared.
 
-    It runs again only if a definition, or a file of a history or of a stream, has changed.
+    It runs again only if a definition, or a file of a history or of a stream, has changed, or
+    if a store was emptied.
 
     Example:
         streamer = FeatureStreamer(

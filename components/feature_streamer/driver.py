@@ -5,6 +5,8 @@ from components.state_driver import StateDriver
 
 
 class Driver(StateDriver):
-    """Sets `definition_fingerprint`, `data_fingerprint`, `stream_fingerprint` and `store_id`."""
+    """Sets `definition_fingerprint`, `data_fingerprint`, `stream_fingerprint`, `store_id` and
+    `online_id`.
+    """
 
     state = staticmethod(state)

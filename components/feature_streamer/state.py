@@ -14,21 +14,28 @@ from components.feature_computer.declared import (
     store_id,
 )
 from components.features.source import JsonLines, Source
+from components.online_store import online_store_of
 from components.outside import Inputs, Parameters, State
 
 
 def state(parameters: Parameters, inputs: Inputs) -> State:
-    """The definitions, the files of histories and streams, and which store it is.
+    """The definitions, the files of histories and streams, and which stores these are.
 
     Raises:
-      BeamfleetError: a definition or a file cannot be found.
+      BeamfleetError: a definition or a file cannot be found, or the online store does not answer.
     """
-    features = declared(parameters["features"])
+    features, store = declared(parameters["features"]), Path(parameters["store"])
+    online = online_store_of(store)
+    try:
+        online_id = online.id()
+    finally:
+        online.close()
     return {
         "definition_fingerprint": definition_fingerprint(features),
         "data_fingerprint": data_fingerprint(sources_of(features)),
         "stream_fingerprint": data_fingerprint(streams_of(features)),
-        "store_id": store_id(Path(parameters["store"])),
+        "store_id": store_id(store),
+        "online_id": online_id,
     }
 
 

@@ -1,6 +1,5 @@
 """Serves the feature vectors of a service, until it is told to stop."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +13,8 @@ from components.feature_vectors.vectors import FeatureVectors
 from components.features.service import FeatureService
 from components.model_server.listening import Server
 from components.model_server.server import bound_socket
-from components.online_store import open_online_store
+from components.online_store import online_store_of
 
-ONLINE = "BEAMFLEET_ONLINE_STORE"
-"""Environment variable: URI of the online store; without it, it is online.db of the store."""
 _GRACE_S = 2
 
 
@@ -41,8 +38,7 @@ def vectors_of(path: str, store: Path, split: int | None) -> FeatureVectors:
             "say with what which training split has fitted, --split NUMBER"
         )
     fitted = read_fitted(store, service, split) if split is not None else {}
-    uri = os.environ.get(ONLINE, "") or f"sqlite:///{store}/online.db"
-    vectors = FeatureVectors(service, open_online_store(uri), fitted)
+    vectors = FeatureVectors(service, online_store_of(store), fitted)
     vectors.check()
     return vectors
 

@@ -102,6 +102,14 @@ class FeatureVectors:
         for view, _ in self._views:
             self._online.read(view, nobody.cast(pl.Null).select(view.keys), now)
 
+    def empty_views(self) -> list[str]:
+        """The views of which the online store has no row at all.
+
+        Raises:
+          BeamfleetError: it cannot be reached.
+        """
+        return [view.name for view, _ in self._views if not self._online.has_rows(view)]
+
     def _known(self, view: Stored, asked: pl.DataFrame, at: datetime) -> pl.DataFrame:
         """The view's values as of then."""
         strict = self.service.boundary == "strict"

@@ -43,6 +43,8 @@ class ServableEnsemble:
     has_entities = False
     predicted = ""
 
+    warning = ""
+
     def __init__(self, uri: str, cache_bytes: int = 0) -> None:
         """Opens a bundle; `cache_bytes` bounds nothing here, because all models stay loaded."""
         self.uri = uri

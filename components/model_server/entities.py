@@ -40,6 +40,7 @@ class ServableEntityModels:
     threads = 4
     max_body_bytes = 8 * 1024 * 1024
     predicted = "prediction"
+    warning = ""
 
     def __init__(self, uri: str, cache_bytes: int) -> None:
         self.uri = uri

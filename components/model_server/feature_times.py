@@ -1,7 +1,7 @@
 """When a request is made, where the client says so."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 
 from components.model_server.requests import RequestError, shown
@@ -21,6 +21,8 @@ def request_time(parameters: Mapping[str, Any]) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(text)
+        if not MINYEAR + 1 < time.year < MAXYEAR:  # nothing can be taken from the first moment
+            raise ValueError
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (TypeError, ValueError, OverflowError):
         raise RequestError(

@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,8 @@ from components.model_server.feature_inputs import FeatureInputs
 from components.model_server.requests import Tensor, check_rows
 from components.model_server.servable import Limits
 from components.served_log import ServedLog
+
+LOG = logging.getLogger("beamfleet.server")
 
 
 class ServableWithFeatures(ServableEntityModels):
@@ -41,7 +44,9 @@ class ServableWithFeatures(ServableEntityModels):
 
     def load(self) -> None:
         super().load()
-        self._inputs.check()
+        self.warning = self._inputs.check()
+        if self.warning:
+            LOG.warning("%s", self.warning)
 
     def log_answers(self) -> None:
         self._log = _log_of(self._inputs.store, self._inputs.service)
@@ -53,12 +58,17 @@ class ServableWithFeatures(ServableEntityModels):
         self, inputs: Sequence[Tensor], outputs: Sequence[str], limits: Limits
     ) -> list[dict[str, Any]]:
         now = limits.now or datetime.now(UTC)
+        ids = self._inputs.row_ids(inputs, limits.max_rows)
         vectors = self._inputs.read(inputs, limits.max_rows, now)
         result = predict(self.models, self._inputs.table(vectors))
         check_rows(result.column("error").to_pylist())
         count_rows(result)
         if self._log and limits.request_id:
-            self._log.append(self._logged(vectors, result, limits, now))
+            logged = self._logged(vectors, result, limits, now)
+            if ids:
+                own = pl.Series("request_id", ids, pl.String)
+                logged = logged.with_columns(own.fill_null(limits.request_id))
+            self._log.append(logged)
         return [t for t in to_outputs(result, self.models.spec) if t["name"] in outputs]
 
     def _logged(

@@ -110,14 +110,16 @@ class Rest(RESTServer):
         return {**self.dataplane.metadata(), "extensions": []}
 
     async def _model_metadata(self, model_name: str) -> dict[str, Any]:
-        """V2 metadata; `parameters.stale` says why what CURRENT names is not all served."""
+        """V2 metadata; `parameters.stale` says why what CURRENT names is not all served, `warning`
+        what the answers lacked when the champion was loaded.
+        """
         metadata = await self.dataplane.model_metadata(model_name)
         models = self._predictor.models
         return {
             **metadata,
             "platform": "beamfleet",
             "versions": [one.version for one in models.routes.variants],
-            "parameters": {"stale": models.failure},
+            "parameters": {"stale": models.failure, "warning": models.served.servable.warning},
         }
 
     async def _infer(self, model_name: str, request: Request) -> Response:

@@ -38,6 +38,9 @@ class Servable(Protocol):
     predicted: str
     """Name of the output whose values are the rows' predictions; "" if there is none."""
 
+    warning: str
+    """What its answers lacked when it was loaded; "" if nothing."""
+
     @property
     def has_entities(self) -> bool:
         """Whether each row belongs to an entity."""

@@ -6,7 +6,7 @@ Example:
     store.read(card_spend, pl.DataFrame({"card_id": ["c1"]}), now)  a row for each asked row
 """
 
-from components.online_store.opening import open_online_store
+from components.online_store.opening import ONLINE, online_store_of, open_online_store
 from components.online_store.store import OnlineStore, Written
 
-__all__ = ["OnlineStore", "Written", "open_online_store"]
+__all__ = ["ONLINE", "OnlineStore", "Written", "online_store_of", "open_online_store"]

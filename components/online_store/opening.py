@@ -1,6 +1,7 @@
 """Opens online stores by URI, and says which it is without its secrets."""
 
 import importlib
+import os
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
@@ -8,9 +9,21 @@ from urllib.parse import urlsplit
 from components.errors import BeamfleetError
 from components.online_store.store import Database, OnlineStore, TimelineStore
 
+ONLINE = "BEAMFLEET_ONLINE_STORE"
+"""Environment variable: URI of the online store, which keeps a password out of files and process
+lists."""
 _SQLITE = "sqlite:///"
 _REDIS = ("redis", "rediss")
 _POSTGRES = ("postgresql", "postgres")
+
+
+def online_store_of(root: str | Path) -> OnlineStore:
+    """The online store of a feature store: that of the environment variable ONLINE, or a file.
+
+    Raises:
+      BeamfleetError: as for `open_online_store`.
+    """
+    return open_online_store(os.environ.get(ONLINE, "") or f"{_SQLITE}{Path(root, 'online.db')}")
 
 
 def open_online_store(uri: str) -> OnlineStore:

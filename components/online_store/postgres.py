@@ -89,6 +89,10 @@ class PostgresDatabase:
             lambda connection: {bytes(e): bytes(v) for e, v in connection.execute(_GET, asked)}
         )
 
+    def any(self, view: str) -> bool:
+        found = "SELECT 1 FROM beamfleet_online_points WHERE view = %s LIMIT 1"
+        return self._done(lambda run: run.execute(found, (view,)).fetchone() is not None)
+
     def close(self) -> None:
         self._connections.close()
 

@@ -18,6 +18,7 @@ _PREFIX = "beamfleet:online:"
 _DIGITS = 20
 _ASKED = 500
 """Entities of one script call: others wait for it."""
+_SCANNED = 10_000
 _TIMEOUT_S = 10.0
 
 _PUT = """
@@ -111,6 +112,12 @@ class RedisDatabase:
                 pairs = zip(asked, values, strict=True)
                 found |= {entity: value[_DIGITS:] for entity, value in pairs if value}
         return found
+
+    def any(self, view: str) -> bool:
+        # The names of views have none of the characters that a pattern gives a meaning.
+        keys = self._redis.scan_iter(f"{_PREFIX}{view}:*", count=_SCANNED)
+        with self._errors():
+            return next(keys, None) is not None
 
     def close(self) -> None:
         self._redis.close()

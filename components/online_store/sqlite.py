@@ -75,6 +75,11 @@ class SqliteDatabase:
                 found |= {entity: value for entity, value in rows if value is not None}
         return found
 
+    def any(self, view: str) -> bool:
+        found = "SELECT 1 FROM online_points WHERE view = ? LIMIT 1"
+        with self._errors():
+            return self._connections.mine().execute(found, (view,)).fetchone() is not None
+
     def close(self) -> None:
         self._connections.close()
 

@@ -11,6 +11,7 @@ lies before the value of now is stale and never written. Each entity's points ch
 The outcome is the same in whatever order, how often, and from how many processes rows are written.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ from components.online_store.points import (
 
 CHUNK = 20_000
 """Points of one transaction or one call."""
+_ID = "/id"
+"""No view has such a name."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,20 @@ class OnlineStore(Protocol):
           BeamfleetError: as for `write`; a null key is no error, it has no values.
         """
 
+    def id(self) -> str:
+        """Random text that is kept with the values: a store that was emptied has another.
+
+        Raises:
+          BeamfleetError: the database cannot be reached.
+        """
+
+    def has_rows(self, view: Stored) -> bool:
+        """Whether any entity of the view has a value, of whatever time.
+
+        Raises:
+          BeamfleetError: as for `read`.
+        """
+
     def close(self) -> None:
         """Ends the connections."""
 
@@ -95,6 +112,9 @@ class Database(Protocol):
 
     def get(self, view: str, entities: Sequence[bytes], now: int) -> Mapping[bytes, bytes]:
         """Entity -> (valid_from, features) as encoded; the newest that are not after `now`."""
+
+    def any(self, view: str) -> bool:
+        """Whether the view has a point."""
 
     def close(self) -> None:
         """Ends the connections."""
@@ -124,6 +144,12 @@ class TimelineStore:
             found |= self._database.get(name, asked[first : first + CHUNK], at)
         values = decoded(view, [found.get(entity) for entity in entities], at)  # type: ignore[arg-type]
         return keys.select(view.keys).hstack(values)
+
+    def id(self) -> str:
+        return self._database.remember(_ID, uuid.uuid4().hex)
+
+    def has_rows(self, view: Stored) -> bool:
+        return self._database.any(self._checked(view))
 
     def close(self) -> None:
         self._database.close()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from components.errors import BeamfleetError
 from components.pusher import files
 from components.pusher.directory import Pointer, PushedDirectory, Version, words
+from components.pusher.linking import link_version
 from components.pusher.splits import is_undecided
 from components.pusher.staging import add_version, next_number
 from components.pusher.stores import PushedStore, open_store
@@ -69,6 +70,8 @@ def rollback_entities(
         told = {"entity": ", ".join(entities), "why": why}
         told["models_of"] = ", ".join(str(number) for number in targets.values())
         pushed.move(moved, "rollback", current.number, version.number, **told)
+        taken = {current.number, *(number for number in targets.values() if number)}
+        link_version(version, [pushed.read(number).path for number in sorted(taken)])
         return version
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from components.files import write_json
+from components.pusher.linking import link_version
 from components.pusher.splits import SplitRunningError
 from components.pusher.stores import open_store
 from components.pusher.traffic import CHAMPION, TrafficPlan, traffic_plan
@@ -112,6 +113,7 @@ def push_now(request: PushRequest, approval: Mapping[str, str] | None = None) ->
         )
     except SplitRunningError as error:
         return _unpushed(request, str(error))
+    link_version(version, [candidate.candidate_uri])
     if not version.new:
         is_what = "current" if version.label == CHAMPION else f"the {version.label}"
         reason = f"identical to version {version.number}, which is {is_what}"

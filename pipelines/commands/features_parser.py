@@ -88,7 +88,11 @@ def _stream(actions: Actions) -> None:
     add("--store", metavar="ROOT", required=True, help="root of a feature store")
     named = "dotted path of a feature view, or of a service for all its views; may be repeated"
     add("--features", metavar="NAME", action="append", required=True, help=named)
-    add("--online", metavar="URI", help="online store (default: online.db in the store)")
+    add(
+        "--online",
+        metavar="URI",
+        help="online store (default: $BEAMFLEET_ONLINE_STORE, or online.db in the store)",
+    )
     add("--until-idle", action="store_true", help="end when there is nothing more to read")
     idle = "where the watermark goes then: stay, now, or a time in ISO 8601 (%(default)s)"
     add("--at-idle", default="stay", metavar="WHEN", help=idle)

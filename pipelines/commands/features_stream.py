@@ -27,11 +27,11 @@ def main(arguments: argparse.Namespace) -> int:
     # Imported here: polars and the user's declarations.
     from components.feature_computer.declared import declared, views_of
     from components.feature_stream import run_stream
-    from components.online_store import open_online_store
+    from components.online_store import online_store_of, open_online_store
 
     views = dict.fromkeys(view for name in arguments.features for view in views_of(declared(name)))
     root = Path(arguments.store)
-    online = open_online_store(arguments.online or f"sqlite:///{root / 'online.db'}")
+    online = open_online_store(arguments.online) if arguments.online else online_store_of(root)
     history = None
     if arguments.after_history:
         from components.feature_backfill.logs import read_events

@@ -16,7 +16,11 @@ def main(arguments: argparse.Namespace) -> int:
     # The directory follows CURRENT; one version's folder stays as it is.
     model = version_path(directory, arguments.version) if arguments.version else directory
     config = ServerConfig(
-        model, host=arguments.host, port=arguments.port, model_name=arguments.model_name
+        model,
+        host=arguments.host,
+        port=arguments.port,
+        model_name=arguments.model_name,
+        log_served=arguments.log_served,
     )
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"

@@ -8,7 +8,10 @@ import pytest
 from google.protobuf import text_format
 
 from components.errors import BeamfleetError
+from components.feature_registry import Registry
+from components.feature_vectors.trained_with import write_trained_with
 from tests.components.entity_trainer.training import HERE, people, schema_of, table_of
+from tests.components.model_server.featured import fraud, trained
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +40,7 @@ def artifacts(tmp_path):
     return examples, schema, model
 
 
-def test_the_executor_trains_from_what_the_component_says(artifacts):
+def test_the_executor_trains_from_what_the_component_says(artifacts, tmp_path):
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types import channel_utils
 
@@ -46,6 +49,9 @@ def test_the_executor_trains_from_what_the_component_says(artifacts):
     from components.entity_trainer.executor import Executor
 
     examples, schema, model = artifacts
+    Registry(tmp_path / "registry.db").apply([fraud])
+    write_trained_with(examples.uri, trained(tmp_path))
+    examples.set_int_custom_property("training_set", 4)
     trainer = EntityTrainer(
         channel_utils.as_channel([examples]),
         channel_utils.as_channel([schema]),
@@ -65,6 +71,9 @@ def test_the_executor_trains_from_what_the_component_says(artifacts):
     assert model.get_int_custom_property("entities_trained") == 2
     assert model.get_int_custom_property("entities_small") == 1
     store = EntityModels(model.uri)
+    assert store.spec.service == trained(tmp_path).to_text()
+    [linked] = Registry(tmp_path / "registry.db").trainings("fraud")
+    assert (linked.model, linked.split_version) == (model.uri, 4)
     assert store.model("x")[0].seen["hparams"] == {"a": 1, "b": 2}
     properties["train_split"] = "training"
     with pytest.raises(BeamfleetError, match="no split 'training'; its splits are"):

@@ -84,6 +84,18 @@ def test_another_store_in_its_place_shows(project: Path) -> None:
     assert seen(project)["store_id"] != before["store_id"]
 
 
+@pytest.mark.parametrize("lost", ["registry.db", "offline", "offline/spend/v1/current.json"])
+def test_a_store_that_lost_something_shows_once(project: Path, lost: str) -> None:
+    before = seen(project)
+    compute(declared(SERVICE), FeatureStore(project / "store"), None)
+    path = project / "store" / lost
+    path.rename(project / "away")
+    after = seen(project)
+    assert after["store_id"] != before["store_id"]
+    compute(declared(SERVICE), FeatureStore(project / "store"), None)
+    assert path.exists() and seen(project) == after
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [

@@ -81,6 +81,12 @@ def test_it_runs_again_exactly_when_something_has_changed(project: Path) -> None
 
 
 def _check_what_is_said(examples: Any) -> None:
+    from components.feature_vectors.trained_with import read_trained_with, trained_with
+
+    trained = trained_with(read_trained_with(examples.uri))
+    assert (trained.features, trained.service, trained.version) == (SERVICE, "returned", 2)
+    assert trained.declared().version == 2 and set(trained.fitted) == {"mean_1h"}
+    assert (Path(trained.store) / "registry.db").is_file()
     said = examples.custom_properties
     words = {
         name: said[name].string_value for name in ("feature_service", "feature_views", "as_of")

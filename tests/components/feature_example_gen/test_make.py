@@ -128,3 +128,18 @@ def test_a_changed_definition_without_a_new_version_is_refused(project: Path) ->
     shop.change(project, "version=1", "version=2")
     with pytest.raises(BeamfleetError, match="version"):
         made(project)  # the service and the on-demand view read another view now
+
+
+def test_models_of_a_later_training_read_the_same_features(project: Path) -> None:
+    shop.change(project, 'Rolling("1h")', 'Rolling("4h")')
+    _, before, frames = made(project)
+    file = project / "data" / "returns" / "part.parquet"
+    pl.read_parquet(file).tail(250).write_parquet(file)
+    _, after, later = made(project)
+    assert after.number == before.number + 1
+    assert later["train"].height < frames["train"].height
+    assert after.fitted == before.fitted
+    pairs = zip(later["eval"]["mean_1h"], frames["eval"]["mean_1h"], strict=True)
+    assert all(one == other for one, other in pairs)
+    shop.change(project, 'boundary="strict"', 'boundary="strict", version=2')
+    assert made(project)[1].fitted != before.fitted

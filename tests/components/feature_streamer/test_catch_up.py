@@ -68,6 +68,28 @@ def test_new_lines_of_the_stream_change_the_state(project: Path) -> None:
     assert changed == {"stream_fingerprint"}
 
 
+def test_an_emptied_online_store_changes_the_state_and_is_filled_again(project: Path) -> None:
+    streamed(project)
+    parameters = {"features": "shop_features.returned", "store": str(project / "store")}
+    before = state(parameters, {})
+    assert state(parameters, {}) == before
+    for file in (project / "store").glob("online.db*"):
+        file.unlink()
+    changed = {name for name, value in state(parameters, {}).items() if value != before[name]}
+    assert changed == {"online_id"}
+    streamed(project)
+    test_the_newest_values_are_online(project)
+
+
+def test_the_online_store_of_the_environment_is_filled(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEAMFLEET_ONLINE_STORE", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    test_the_newest_values_are_online(project)
+    assert (tmp_path / "elsewhere.db").exists()
+    assert not (project / "store" / "online.db").exists()
+
+
 def test_a_source_without_a_stream_is_named(project: Path) -> None:
     shop.change(project, ', JsonLines(DATA / "stream.jsonl")', "")
     with pytest.raises(BeamfleetError, match="source 'buys' has no stream of files"):

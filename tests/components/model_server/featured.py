@@ -30,7 +30,7 @@ from tests.components.model_server.stores import write_store
 
 CARD = Entity("card", keys={"card_id": int})
 TXNS = Source("txns", Parquet("txns"), "ts")
-LABELS = Source("labels", Parquet("labels"), "ts")
+LABELS = Source("labels", Parquet("labels"), "ts", id="txn_id")
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 

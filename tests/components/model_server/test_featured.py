@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from kserve import InferInput
+from prometheus_client import REGISTRY
 
 from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
@@ -161,6 +162,57 @@ def test_over_http_with_the_log(client: Client, root: Path) -> None:
     assert row["feature.last_amount"] == 30.0 and row["feature.since"] == 60.0
     assert row["valid_from.last_txn"] == NOW - timedelta(minutes=1)
     assert row["request.amount"] == 9.0 and row["score"] > 0.5
+
+
+def test_rows_of_a_batch_are_logged_with_the_ids_of_their_labels(
+    client: Client, root: Path
+) -> None:
+    at = NOW + timedelta(hours=2)
+    ids = {"name": "txn_id", "shape": [4], "datatype": "BYTES", "data": ["t1", "t2", None, "t4"]}
+    body = {"id": "b1", "inputs": [ids, *tensors()], "parameters": {"request_time": at.isoformat()}}
+    assert client.infer(body).status == 200
+    short = {**ids, "shape": [3], "data": ["t1", "t2", "t3"]}
+    wrong = client.infer({**body, "inputs": [short, *tensors()]})
+    assert wrong.status == 400 and "same number of rows" in wrong.error
+    numbers = {**ids, "datatype": "INT64", "data": [1, 2, 3, 4]}
+    assert client.infer({**body, "inputs": [numbers, *tensors()]}).status == 400
+    twice = client.infer({**body, "inputs": [ids, ids, *tensors()]})
+    assert twice.status == 400 and "given twice" in twice.error
+    for _ in range(50):
+        rows = read_served(root, at, at + timedelta(1), "fraud").collect()
+        if rows.height:
+            break
+        time.sleep(0.1)
+    assert sorted(rows["request_id"]) == ["b1", "t1", "t2", "t4"]
+
+
+def test_the_share_of_unknown_keys_is_a_metric(models: str) -> None:
+    def counts() -> list[float]:
+        names = [f"beamfleet_features_{name}_total" for name in ("looked_up", "absent")]
+        return [REGISTRY.get_sample_value(name, {"view": "last_txn"}) or 0.0 for name in names]
+
+    before = counts()
+    answer(models)
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [4, 1]
+
+
+def test_an_empty_online_store_is_a_warning(
+    models: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled = opener(models)(models, 1 << 20)
+    filled.load()
+    assert filled.warning == ""
+    monkeypatch.setenv("BEAMFLEET_ONLINE_STORE", f"sqlite:///{tmp_path / 'empty.db'}")
+    servable = opener(models)(models, 1 << 20)
+    servable.load()
+    assert "1 of 1 views of service 'fraud' have no row" in servable.warning
+    assert "last_txn" in caplog.text
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_the_ends_of_time_are_no_request_time(client: Client, when: str) -> None:
+    response = client.infer({"inputs": tensors(), "parameters": {"request_time": when}})
+    assert response.status == 400 and "expected a time" in response.error
 
 
 def test_infra_validation(models: str, root: Path) -> None:

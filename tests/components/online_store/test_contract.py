@@ -43,6 +43,19 @@ def test_nothing_is_asked_and_nothing_written(store: OnlineStore) -> None:
     assert store.read(view, asked(), at(1)).height == 0
 
 
+def test_a_view_has_rows_once_one_was_written(store: OnlineStore) -> None:
+    view, other = new_view(), new_view()
+    assert not store.has_rows(view)
+    store.write(view, rows_of(view, [("a", at(1), at(1), *VALUES)]), at(2))
+    assert store.has_rows(view) and not store.has_rows(other)
+
+
+def test_the_id_stays_while_the_values_do(store: OnlineStore) -> None:
+    first = store.id()
+    store.write(new_view(), rows_of(new_view(), []))
+    assert store.id() == first and len(first) == 32
+
+
 FLOATS = [
     *(0.1, -0.0, 5e-324, 1.7976931348623157e308, math.inf, -math.inf),
     struct.unpack("<d", struct.pack("<Q", 0x7FF8000000000123))[0],

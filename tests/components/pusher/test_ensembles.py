@@ -145,6 +145,6 @@ def test_the_commands_work_on_ensembles(pushed, bundles, tmp_path, capsys):
     directory = pushed_directory(str(tmp_path))  # the root of the runs
     assert directory == pushed.directory
     assert totals(Bundle(version_path(directory, 1)).ensemble(), [1]) == [10]
-    rollback.main(argparse.Namespace(models=str(tmp_path), to=None, why="", json=True))
+    rollback.main(argparse.Namespace(models=str(tmp_path), entity=None, to=None, why="", json=True))
     assert json.loads(capsys.readouterr().out)["version"] == 1
     assert Bundle(version_path(directory, None)).uri == pushed.version(1).path
