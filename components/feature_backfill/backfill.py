@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from components.errors import BeamfleetError
 from components.feature_backfill.generation import (
+    begin,
     finish,
     folder_of,
     is_whole,
@@ -23,7 +26,14 @@ from components.feature_backfill.generation import (
 from components.feature_backfill.keyed_piece import PieceCounts, collect_rejects, write_piece
 from components.feature_backfill.logs import known_log, read_events, read_log, scan_events, scan_log
 from components.feature_backfill.shard_log import SHARD_ROWS, ShardCounts, whole_shard
-from components.feature_backfill.source_files import Piece, data_fingerprint, pieces_of
+from components.feature_backfill.source_files import (
+    FilesState,
+    Piece,
+    check_unchanged,
+    data_fingerprint,
+    files_state,
+    pieces_of,
+)
 from components.features.definition import fingerprint
 from components.features.view import FeatureView
 from components.progress import forget, tell
@@ -81,14 +91,14 @@ def backfill(
       check: See Check.
 
     Raises:
-      BeamfleetError: a source cannot be read, the view's functions fail, another backfill of this
-        view is running, or the check says so.
+      BeamfleetError: a source cannot be read or changes meanwhile, the view's functions fail,
+        another backfill of this view is running, or the check says so.
     """
 
     def made(generation: Path, at: datetime | None) -> dict[str, Any]:
         return _Run(view, generation, at, workers or _cores(), progress or _told(view)).made()
 
-    return made_once(view, root, as_of, made, check)
+    return made_once(view, root, as_of, made, check, "threads")
 
 
 def made_once(
@@ -96,25 +106,35 @@ def made_once(
     root: Path,
     as_of: datetime | None,
     made: Callable[[Path, datetime | None], dict[str, Any]],
-    check: Check | None = None,
+    check: Check | None,
+    road: str,
 ) -> BackfillReport:
     """Makes the generation unless it is whole, and shows it to readers.
 
     Args:
       view: See `backfill`; root, as_of, check, too.
       made: Makes the generation in a folder; gives `shards` and `counts`.
+      road: Names `made`: what another one has begun is begun anew, because its files are others.
     """
     at = as_of.replace(tzinfo=as_of.tzinfo or UTC) if as_of is not None else None
     with locked(view, root):
+        state = files_state(view.sources)
         what = _what(view, at)
         name = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:20]
         generation = folder_of(view, root) / name
         if not is_whole(generation):
-            (generation / "events").mkdir(parents=True, exist_ok=True)
-            (generation / "log").mkdir(exist_ok=True)
-            finish(generation, what | made(generation, at))
+            begin(generation, road)
+            try:
+                manifest = what | made(generation, at)
+            except OSError as error:
+                raise BeamfleetError(
+                    f"view {view.name!r}: its history cannot be written to {generation}: {error}; "
+                    "run again when this is mended: what is whole is not computed again"
+                ) from error
+            _check_unchanged(view, generation, state)
+            finish(generation, manifest)
         if check is not None:
-            check(view, scan_log(generation), scan_events(generation), at)
+            check(view, scan_log(generation), scan_events(view, generation), at)
         publish(generation)
     return BackfillReport(**manifest_of(generation)["counts"], folder=str(generation))
 
@@ -140,6 +160,14 @@ def _what(view: FeatureView, as_of: datetime | None) -> dict[str, Any]:
         "data": data_fingerprint(view.sources),
         "as_of": as_of.isoformat() if as_of is not None else None,
     }
+
+
+def _check_unchanged(view: FeatureView, generation: Path, before: FilesState) -> None:
+    try:
+        check_unchanged(view.sources, before)
+    except BeamfleetError:
+        shutil.rmtree(generation)  # its name says that it is of the files as they were
+        raise
 
 
 def _cores() -> int:

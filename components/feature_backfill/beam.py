@@ -92,7 +92,7 @@ def backfill_on_beam(
                 "counts": _counted(view, generation, Path(counts), len(pieces), shards),
             }
 
-    return made_once(view, root, as_of, made, check)
+    return made_once(view, root, as_of, made, check, "beam")
 
 
 def _build(
@@ -129,7 +129,8 @@ def _read(
     for batch in keyed_batches(view, piece, as_of):
         summed += batch.counts
         rejects.append(batch.rejects)
-        yield from _shards(batch.events, keys, shards)
+        if batch.events.height:
+            yield from _shards(batch.events, keys, shards)
     pl.concat(rejects).write_parquet(generation / "events" / f"{name}.rejects")
     write_json(str(counts / f"{name}.json"), asdict(PieceCounts.of(summed, [])))
 

@@ -2,6 +2,7 @@
 
 root/offline/<view>/v<version>/current.json      the generation that readers see; moved last
 root/offline/<view>/v<version>/<generation>/     manifest.json, rejects.parquet,
+    road.txt                                     who made it: threads or Beam
     events/<piece>-<n>.arrow                     keyed events, a record batch a shard
     log/shard-<n>/part-<m>.parquet               the change log
 """
@@ -16,9 +17,9 @@ from typing import Any
 
 from components.errors import BeamfleetError
 from components.features.view import FeatureView
-from components.files import write_json
+from components.files import write_json, write_whole
 
-_CURRENT, _MANIFEST = "current.json", "manifest.json"
+_CURRENT, _MANIFEST, _ROAD = "current.json", "manifest.json", "road.txt"
 
 
 def folder_of(view: FeatureView, root: Path) -> Path:
@@ -55,6 +56,16 @@ def manifest_of(generation: Path) -> dict[str, Any]:
 def is_whole(generation: Path) -> bool:
     """Whether all of it was written."""
     return (generation / _MANIFEST).exists()
+
+
+def begin(generation: Path, road: str) -> None:
+    """Makes its folders, or goes on in those that the same road has begun."""
+    begun = generation / _ROAD
+    if generation.exists() and (not begun.exists() or begun.read_text() != road):
+        shutil.rmtree(generation)
+    (generation / "events").mkdir(parents=True, exist_ok=True)
+    (generation / "log").mkdir(exist_ok=True)
+    write_whole(str(begun), road.encode())
 
 
 def finish(generation: Path, manifest: dict[str, Any]) -> None:

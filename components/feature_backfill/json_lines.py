@@ -1,13 +1,13 @@
 """Reads long files of JSON lines in chunks of whole lines, all of one schema."""
 
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from components.feature_values.json_objects import HALF_PAIR, json_object
 from components.feature_values.ordered import Ints
 
 CHUNK_BYTES = 32 << 20
@@ -44,14 +44,17 @@ def _chunks(path: str) -> Iterator[Read]:
 
 
 def _parsed(lines: list[bytes], first: int) -> Read:
-    numbers = np.array([n for n, line in enumerate(lines) if line.strip()], dtype=np.int64)
+    asked = [n for n, line in enumerate(lines) if line.strip()]
+    numbers = np.array(asked, dtype=np.int64)
+    suspects = [n for n in asked if HALF_PAIR.search(lines[n])]
+    bad = _no_objects(lines, suspects)  # polars reads them as zero bytes
     try:
-        frame = _frame([lines[n] for n in numbers.tolist()])
+        frame = None if bad else _frame([lines[n] for n in asked])
     except pl.exceptions.PolarsError:
         frame = None
-    if frame is not None and frame.height == len(numbers):
+    if frame is not None and frame.height == len(numbers) and (frame.width or not asked):
         return frame, numbers + first, _unreadable([])
-    bad = [n for n in numbers.tolist() if not _is_object(lines[n])]
+    bad = _no_objects(lines, asked)
     numbers = np.setdiff1d(numbers, np.array(bad, dtype=np.int64))
     frame = _frame([lines[n] for n in numbers.tolist()])
     return frame, numbers + first, _unreadable([n + first for n in bad])
@@ -63,11 +66,8 @@ def _frame(lines: list[bytes]) -> pl.DataFrame:
     return pl.read_ndjson(io.BytesIO(b"\n".join(lines)), infer_schema_length=None)
 
 
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
+def _no_objects(lines: list[bytes], asked: list[int]) -> list[int]:
+    return [n for n in asked if json_object(lines[n])[0] is None]
 
 
 def _unreadable(rows: list[int]) -> pl.DataFrame:

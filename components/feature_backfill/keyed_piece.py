@@ -18,6 +18,7 @@ from components.feature_values.keyed import keyed_events
 from components.features.view import FeatureView
 from components.files import write_json
 
+_NO_REJECTS = pl.DataFrame(schema={"row": pl.Int64, "reason": pl.String})
 REJECTS = {"file": pl.String, "row": pl.Int64, "reason": pl.String}
 
 
@@ -58,6 +59,11 @@ def keyed_batches(view: FeatureView, piece: Piece, as_of: datetime | None) -> It
     """
     source = view.sources[piece.source]
     for batch in batches_of(piece, source):
+        if not batch.rows.width:  # no line of it can be read: there are no columns to be asked for
+            batch_rejects = _rejects(piece, batch, _NO_REJECTS)
+            told = Counter(rows_in=batch_rejects.height, rejected=batch_rejects.height)
+            yield KeyedBatch(pl.DataFrame(), batch_rejects, told)
+            continue
         try:
             keyed = keyed_events(view, source, batch.rows)
         except BeamfleetError as error:

@@ -58,10 +58,13 @@ def scan_log(generation: Path) -> pl.LazyFrame:
     return pl.scan_parquet(sorted((generation / "log").glob("shard-*/part-*.parquet")))
 
 
-def scan_events(generation: Path) -> pl.LazyFrame:
+def scan_events(view: FeatureView, generation: Path) -> pl.LazyFrame:
     """The keyed events of a generation; duplicates are still among them."""
-    files = [pl.scan_ipc(path) for path in sorted((generation / "events").glob("*.arrow"))]
-    return pl.concat(files, how="diagonal_relaxed")
+    folder = generation / "events"
+    files = [pl.scan_ipc(path) for path in sorted(folder.glob("*.arrow"))]
+    return pl.concat(
+        [pl.LazyFrame(schema=events_schema(view, folder)), *files], how="diagonal_relaxed"
+    )
 
 
 def _shards(view: FeatureView, root: Path, keys: pl.DataFrame | None) -> Iterator[pl.DataFrame]:

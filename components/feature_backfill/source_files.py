@@ -22,6 +22,9 @@ PIECE_ROWS = 500_000
 """A piece is what is read again after a crash."""
 BATCH_ROWS = 500_000
 """Rows that are in memory at once, for each worker."""
+FilesState = dict[str, tuple[int, int, int]]
+"""File -> inode, size, and time of its last change in nanoseconds."""
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,23 @@ def data_fingerprint(sources: Sequence[Source]) -> dict[str, str]:
     named = [(f"{source.name}:{file}", file) for source in sources for file in files_of(source)]
     with ThreadPoolExecutor() as pool:
         return dict(pool.map(lambda one: (one[0], _sha256(one[1])), named))
+
+
+def files_state(sources: Sequence[Source]) -> FilesState:
+    """What tells without reading it whether a file is another than before."""
+    found = ((file, file.stat()) for source in sources for file in files_of(source))
+    return {str(file): (one.st_ino, one.st_size, one.st_mtime_ns) for file, one in found}
+
+
+def check_unchanged(sources: Sequence[Source], before: FilesState) -> None:
+    """Raises BeamfleetError, naming them, if files are not as they were `before` they were read."""
+    after = files_state(sources)
+    if changed := sorted({file for file, _ in before.items() ^ after.items()}):
+        raise BeamfleetError(
+            f"source {', '.join(dict.fromkeys(one.name for one in sources))}: "
+            f"{', '.join(changed[:_NAMED])} came, went or changed while the files were read; "
+            "run again when nobody writes them"
+        )
 
 
 def pieces_of(sources: Sequence[Source]) -> list[Piece]:

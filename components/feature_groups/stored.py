@@ -33,6 +33,9 @@ from components.files import move_into_place, write_json
 if TYPE_CHECKING:
     from components.feature_groups.query import Query
 
+_END = b"PAR1"
+"""Of every Parquet file."""
+
 
 @dataclass(frozen=True)
 class Inserted:
@@ -172,7 +175,19 @@ def _last(log: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:
 
 def _scan(group: FeatureGroup, folder: Path) -> pl.LazyFrame:
     parts = _parts(folder)
+    for part in parts:
+        _check_whole(group, part)
     return pl.scan_parquet(parts, glob=False) if parts else pl.LazyFrame(schema=_schema(group))
+
+
+def _check_whole(group: FeatureGroup, part: Path) -> None:
+    with part.open("rb") as file:
+        file.seek(max(part.stat().st_size - len(_END), 0))
+        if file.read() != _END:
+            raise BeamfleetError(
+                f"{where_of(group)}: {part} was cut off or damaged; bring it back from a copy, or "
+                "remove it and insert its rows again"
+            )
 
 
 def _parts(folder: Path) -> list[Path]:

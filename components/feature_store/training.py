@@ -9,7 +9,11 @@ from typing import Any
 import polars as pl
 
 from components.errors import BeamfleetError
-from components.feature_backfill.source_files import data_fingerprint
+from components.feature_backfill.source_files import (
+    check_unchanged,
+    data_fingerprint,
+    files_state,
+)
 from components.feature_store.labels import read_labels
 from components.feature_store.logs import Logs
 from components.feature_store.rows import with_features
@@ -60,6 +64,7 @@ def create(
       BeamfleetError: a label, feature or split is not as declared, or the logs are not of `as_of`.
     """
     logs = Logs(root, service, as_known=as_known, as_of=_utc(as_of) if as_of else None)
+    files = files_state([service.labels] if service.labels else [])
     labels = read_labels(service)
     rows, beyond = _in_reach(labels.rows, logs.as_of)
     place = places(split, service, rows, rows["created"] if as_known else None)
@@ -75,6 +80,7 @@ def create(
         "counts": _checked({"rows_in": labels.rows_in, **counts, "rejected": rejected}),
         "views": logs.described,
     }
+    check_unchanged([service.labels] if service.labels else [], files)
     fitted = (_first_fitted(root, service) if fitted_once else None) or fit(service, parts["train"])
     return write_splits(root, service, {**parts, "rejects": labels.rejects}, fitted, manifest)
 

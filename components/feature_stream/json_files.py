@@ -1,11 +1,9 @@
 """Reads files of JSON lines that grow: whole lines only, from where the last read ended."""
 
 import glob
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.errors import BeamfleetError
 from components.features.source import JsonLines, Source
@@ -66,17 +64,6 @@ def next_block(source: Source, positions: Mapping[str, int], most_lines: int) ->
 def unread_bytes(source: Source, positions: Mapping[str, int]) -> int:
     """Bytes that have not been read: at the end of a stream, of lines without their end."""
     return sum(file.stat().st_size - positions.get(str(file), 0) for file in _files(source))
-
-
-def parsed(line: bytes) -> tuple[dict[str, Any] | None, str]:
-    """The JSON object of a line; or none, and why."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return None, f"the line is no JSON: {error}"
-    if not isinstance(row, dict) or not row:
-        return None, f"the line is {type(row).__name__}, expected a JSON object with columns"
-    return row, ""
 
 
 def _files(source: Source) -> list[Path]:

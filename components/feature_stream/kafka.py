@@ -32,7 +32,7 @@ def kafka_rows(source: Source) -> beam.PTransform:
 
 
 def _row(message: tuple[bytes, bytes]) -> dict[str, Any]:
-    from components.feature_stream.json_files import parsed
+    from components.feature_values.json_objects import json_object
 
-    row, _ = parsed(message[1])
+    row, _ = json_object(message[1])
     return row or {"message": message[1].decode(errors="replace")}

@@ -46,7 +46,9 @@ def history_types(source: Source) -> dict[str, pl.DataType]:
         return {}
 
 
-def keyed_rows(view: FeatureView, source: Source, rows: Sequence[Row], types: Types) -> KeyedRows:
+def keyed_rows(
+    view: FeatureView, source: Source, rows: Sequence[Row], types: Types, *, proven: bool = False
+) -> KeyedRows:
     """Applies the view's event_transform; a row that it cannot take is rejected alone.
 
     Args:
@@ -54,14 +56,18 @@ def keyed_rows(view: FeatureView, source: Source, rows: Sequence[Row], types: Ty
       source: One of its sources, which the rows are of.
       rows: JSON objects.
       types: See `history_types`.
+      proven: Whether others could be taken before: then not the view is wrong but these rows,
+        though it be all of them. A slow stream may come row by row.
 
     Raises:
-      BeamfleetError: it can take none of the rows.
+      BeamfleetError: it can take none of the rows, and is not proven.
     """
     try:
         return _keyed(view, source, rows, types)
     except (BeamfleetError, pl.exceptions.PolarsError, TypeError, OverflowError) as error:
         if len(rows) == 1:
+            if proven:
+                return KeyedRows([], [(0, _reason(view, source, error))], 0)
             raise BeamfleetError(_reason(view, source, error)) from error
     events: list[tuple[Key, Event]] = []
     rejected, filtered = [], 0
@@ -74,7 +80,7 @@ def keyed_rows(view: FeatureView, source: Source, rows: Sequence[Row], types: Ty
         events += made.events
         rejected += [(number, reason) for _, reason in made.rejected]
         filtered += made.filtered
-    if len(rejected) == len(rows):
+    if len(rejected) == len(rows) and not proven:
         raise BeamfleetError(f"none of {len(rows)} rows can be taken; the first: {rejected[0][1]}")
     return KeyedRows(events, rejected, filtered)
 
@@ -139,7 +145,11 @@ def utc(time: int) -> datetime:
 
 
 def _keyed(view: FeatureView, source: Source, rows: Sequence[Row], types: Types) -> KeyedRows:
-    frame = _as_history(pl.DataFrame(rows, infer_schema_length=None), types)
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    texts = [name for name, kind in frame.schema.items() if kind == pl.String]
+    if any(not isinstance(row.get(name) or "", str) for row in rows for name in texts):
+        raise TypeError("numbers beside text")  # each row is looked at alone, in any block alike
+    frame = _as_history(frame, types)
     keyed = keyed_events(view, source, frame)
     if keyed.rejects["row"].null_count():
         raise BeamfleetError(

@@ -57,13 +57,19 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of it or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise BeamfleetError(
+                    f"{self._path} cannot be written: {error}; run again when this is mended: "
+                    "nothing is lost"
+                ) from error
             raise
-        self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Lets go of the file."""

@@ -24,7 +24,7 @@ import polars as pl
 from components.errors import BeamfleetError
 from components.feature_stream.codec import decoded, encoded
 from components.feature_stream.counts import Counts
-from components.feature_stream.json_files import Block, next_block, parsed, unread_bytes
+from components.feature_stream.json_files import Block, next_block, unread_bytes
 from components.feature_stream.keying import (
     EPOCH,
     Key,
@@ -39,6 +39,7 @@ from components.feature_stream.log import CHANGES, LATE, REJECTED, stream_folder
 from components.feature_stream.outbox import Outbox, rejects_frame
 from components.feature_stream.state import BEFORE, Event, KeyState
 from components.feature_stream.sweep import Change, Sweep
+from components.feature_values.json_objects import json_object
 from components.features.definition import fingerprint
 from components.features.source import Source
 from components.features.view import FeatureView
@@ -178,11 +179,12 @@ class ViewStream:
 
     def _take(self, source: Source, block: Block) -> None:
         """Reads a block, within a transaction."""
-        places = [(at, line, *parsed(line)) for at, line in block.places() if line.strip()]
+        places = [(at, line, *json_object(line)) for at, line in block.places() if line.strip()]
         rejected = [(at, line, reason) for at, line, row, reason in places if row is None]
         good = [(at, line, row) for at, line, row, _ in places if row is not None]
         made = keyed_rows(
-            self.view, source, [row for *_, row in good], self._types[source.name]
+            self.view, source, [row for *_, row in good], self._types[source.name],
+            proven=self.counts.events > 0,
         ) if good else None  # fmt: skip
         for number, reason in made.rejected if made else ():
             rejected.append((*good[number][:2], reason))

@@ -10,7 +10,7 @@ import polars as pl
 
 from components.errors import BeamfleetError
 from components.feature_values.intervals import Elements, Points, points_of
-from components.feature_values.keyed import POLARS_TYPES, TIME
+from components.feature_values.keyed import POLARS_TYPES, TIME, does_not_fit
 from components.feature_values.known import known_points
 from components.feature_values.ordered import Ordered, in_order, microseconds_of
 from components.feature_values.partials import Part, extracted, lifted, reduced
@@ -116,7 +116,7 @@ def _typed(view: FeatureView, feature: str, values: pl.Series) -> pl.Series:
     kind = POLARS_TYPES[view.schema[feature]]
     if values.dtype == kind:
         return values
-    wrong = _mixed(values.dtype, kind)
+    wrong = does_not_fit(values.dtype, kind)
     typed = values.cast(kind, strict=False)
     if wrong or typed.null_count() > values.null_count() or _cut(values, typed):
         raise BeamfleetError(
@@ -124,19 +124,6 @@ def _typed(view: FeatureView, feature: str, values: pl.Series) -> pl.Series:
             f"all fit into {view.schema[feature].__name__}, which its schema says"
         )
     return typed
-
-
-def _mixed(given: Any, kind: pl.DataType) -> bool:
-    """Whether a cast would read or write text, or take times for numbers."""
-    if given == pl.Null:
-        return False
-    if kind == pl.String:
-        return given not in (pl.Categorical, pl.Enum)
-    if kind == TIME:
-        return not isinstance(given, pl.Datetime) and given != pl.Date
-    if kind == pl.Boolean:
-        return True
-    return not (given.is_numeric() or given == pl.Boolean)
 
 
 def _cut(values: pl.Series, typed: pl.Series) -> bool:

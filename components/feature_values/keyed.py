@@ -6,13 +6,13 @@ columns that one does not have are null in its events.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
 from components.errors import BeamfleetError
 from components.feature_values.by_row import called, check_each_row_for_itself
-from components.features.aggregator import Mean, Std, Sum
+from components.features.aggregator import First, Last, Max, Mean, Min, Std, Sum
 from components.features.names import RESERVED
 from components.features.source import Source
 from components.features.view import FeatureView
@@ -24,7 +24,10 @@ POLARS_TYPES: dict[type, pl.DataType] = {
 
 
 _ROW = "__row__"
+_REACH = datetime(1, 1, 1, tzinfo=UTC), datetime(9700, 1, 1, tzinfo=UTC)
+_WIDE = (pl.Int128, pl.UInt128)
 _NUMBERS = (Sum, Mean, Std)
+_KEPT = (Min, Max, First, Last)
 _TEXT_TIME = r"^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?)?(Z|[+-]\d\d:?\d\d)?$"
 
 
@@ -61,9 +64,9 @@ def keyed_events(view: FeatureView, source: Source, rows: pl.DataFrame) -> Keyed
     keys = dict(zip(view.keys, _key_types(view), strict=True))
     columns = {name: _as_key(left[name], kind, view, source) for name, kind in keys.items()}
     time = view.timestamp_field or source.event_time
-    columns["event_time"] = as_time(left[time], f"{_where(view, source)}: {time}")
+    columns["event_time"] = _in_reach(as_time(left[time], f"{_where(view, source)}: {time}"))
     created = source.created or time
-    columns["created"] = as_time(left[created], f"{_where(view, source)}: {created}")
+    columns["created"] = _in_reach(as_time(left[created], f"{_where(view, source)}: {created}"))
     absent = pl.Series([None], dtype=pl.String).extend_constant(None, max(left.height - 1, 0))
     columns["event_id"] = left[source.id].cast(pl.String) if source.id else absent[: left.height]
     for name in value_columns(view):
@@ -109,6 +112,24 @@ def as_time(values: pl.Series, what: str) -> pl.Series:
     text = day + "T" + minute.fill_null("00:00") + second.fill_null(":00")
     iso = text + zone.fill_null("+0000").replace("Z", "+0000").str.replace(":", "", literal=True)
     return iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
+
+
+def _in_reach(times: pl.Series) -> pl.Series:
+    """Null beyond the years of `_REACH`, whose times plus two windows Python and polars can say."""
+    return times.set(~times.is_between(*_REACH), None)
+
+
+def does_not_fit(given: pl.DataType, kind: pl.DataType) -> bool:
+    """Whether a cast would read or write text, or take times for numbers."""
+    if given in (kind, pl.Null):
+        return False
+    if kind == pl.String:
+        return given not in (pl.Categorical, pl.Enum)
+    if kind == TIME:
+        return not isinstance(given, pl.Datetime) and given != pl.Date
+    if kind == pl.Boolean:
+        return True
+    return not (given.is_numeric() or given == pl.Boolean)
 
 
 def _timed(view: FeatureView, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
@@ -161,15 +182,33 @@ def _value(view: FeatureView, source: Source, left: pl.DataFrame, name: str) -> 
         return pl.Series([None] * left.height, dtype=pl.Null)
     values = left[name]
     numeric = values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)
-    for one in view.transformer.aggregators:
-        if one.of == name and isinstance(one, _NUMBERS) and not numeric:
+    for one, feature in zip(view.transformer.aggregators, view.schema.values(), strict=True):
+        if one.of != name:
+            continue
+        expected = ""
+        if isinstance(one, _NUMBERS) and not numeric:
+            expected = "numbers"
+        if isinstance(one, _KEPT) and does_not_fit(values.dtype, POLARS_TYPES[feature]):
+            expected = f"{feature.__name__} as the view's schema says"
+        if expected:
             raise BeamfleetError(
                 f"{_where(view, source)}: {type(one).__name__} reads {name!r}, which is "
-                f"{values.dtype}, expected numbers"
+                f"{values.dtype}, expected {expected}"
             )
     if isinstance(values.dtype, pl.Datetime):
         return as_time(values, f"{_where(view, source)}: {name}")
-    return values
+    return _in_64_bits(values, view, source) if values.dtype in _WIDE else values
+
+
+def _in_64_bits(values: pl.Series, view: FeatureView, source: Source) -> pl.Series:
+    """Integers of JSON beyond 64 bits fit into no feature and no file."""
+    narrow = values.cast(pl.Int64, strict=False)
+    if narrow.null_count() > values.null_count():
+        raise BeamfleetError(
+            f"{_where(view, source)}: {values.name!r} has integers beyond 64 bits; let "
+            "event_transform make floats or text of them"
+        )
+    return narrow
 
 
 def _row_numbers(left: pl.DataFrame) -> pl.Series:

@@ -39,6 +39,26 @@ def test_it_writes_what_the_embedded_one_writes(
     assert_frame_equal(*rejects)
 
 
+@pytest.mark.parametrize("first", ["threads", "beam"])
+def test_what_the_other_road_has_begun_is_no_part_of_it(
+    first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_events(tmp_path, rows=200)
+    view, store = view_on(tmp_path, Session("20m")), tmp_path / "store"
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "finish", killed)
+        backfill(view, store) if first == "threads" else backfill_on_beam(view, store, pipeline)
+    backfill_on_beam(view, store, pipeline) if first == "threads" else backfill(view, store)
+    backfill(view, tmp_path / "other")
+    for read in (read_log, known_log, read_events):
+        ours, theirs = (_sorted(read(view, tmp_path / one)) for one in ("store", "other"))
+        assert_frame_equal(ours, theirs, rel_tol=1e-9)
+
+
 def test_arrow_goes_in_and_the_change_log_comes_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

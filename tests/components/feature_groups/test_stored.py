@@ -165,6 +165,21 @@ def test_a_clock_that_was_set_back_changes_no_order(tmp_path: Path, monkeypatch:
     assert ages(group) == [("a", 0, 2)]
 
 
+@pytest.mark.parametrize("left", [0, 3, 0.5])
+def test_a_part_that_was_cut_off_is_named(left: float, tmp_path: Path) -> None:
+    group = StoredGroup(PROFILE, tmp_path)
+    group.insert(frame(("a", 0, 1)))
+    group.insert(frame(("b", 0, 1)))
+    part = group.folder / "part-00000001.parquet"
+    content = part.read_bytes()
+    part.write_bytes(content[: int(left if left != 0.5 else len(content) / 2)])
+    for reads in (group.read, lambda: group.insert(frame(("c", 0, 1)))):
+        with pytest.raises(BeamfleetError, match=r"part-00000001\.parquet was cut off"):
+            reads()
+    part.write_bytes(content)
+    assert ages(group) == [("a", 0, 1), ("b", 0, 1)]
+
+
 def test_as_of_needs_a_zone(tmp_path: Path) -> None:
     with pytest.raises(BeamfleetError, match="without a time zone"):
         StoredGroup(PROFILE, tmp_path).read(datetime(2024, 1, 1))

@@ -357,3 +357,28 @@ def test_a_row_that_the_transform_cannot_take_is_rejected_alone(tmp_path: Path) 
     assert place == 1 and "Mean reads 'amount', which is String" in reason
     with pytest.raises(BeamfleetError, match="none of 2 rows can be taken"):
         keyed_rows(spend, spend.sources[0], [{"a": 1}, {"a": 2}], {})
+
+
+def test_rows_of_other_types_are_rejected_in_any_block(tmp_path: Path) -> None:
+    source = Source("txns", Parquet("x"), "ts", JsonLines(tmp_path / "in"))
+
+    @stream_feature_view(entities=[CARD], source=source, schema={"code": str})
+    def kept(events: Any) -> Any:
+        return events | UnifiedTransformer(same, Lifetime(), Last("code"))
+
+    row: dict[str, Any] = {"card_id": "c", "ts": "2024-01-01", "code": "x"}
+    hostile = [{**row, "code": 5}, {**row, "code": True}, {**row, "card_id": 1.5}]
+    lines = [json.dumps(one) for one in (row, *hostile, {**row, "card_id": 7})]
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "a.jsonl", lines[:1])
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    for turn in range(1, len(lines)):
+        run_stream([kept], None, alone / "s.db", alone, until_idle=True)
+        write(tmp_path / "in" / "a.jsonl", [*lines[: turn + 1]])
+    for root in (alone, together):
+        [report] = run_stream([kept], None, root / "s.db", root, until_idle=True).views
+        assert (report.counts.rows, report.counts.rejected, report.counts.events) == (5, 3, 2)
+        assert read_stream_log(kept, root).collect()["card_id"].to_list() == ["7", "c"]
+        reasons = read_rejected(kept, root)["reason"].to_list()
+        assert "Last reads 'code', which is Int64" in reasons[0]
+        assert "key card_id is Float64" in reasons[2]

@@ -263,7 +263,6 @@ def test_long_windows_of_floats_do_not_drift() -> None:
     [
         (Mean("amount"), int, "do not all fit into int"),
         (Count(), str, "do not all fit into str"),
-        (Last("kind"), float, "do not all fit into float"),
         (Newest("amount"), int, "do not all fit into int"),
     ],
 )

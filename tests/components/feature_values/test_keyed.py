@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from components.errors import BeamfleetError
-from components.feature_values.keyed import keyed_events
+from components.feature_values.keyed import as_time, keyed_events
 from components.features import (
     Count,
     Entity,
@@ -61,6 +61,31 @@ def test_times_become_utc_and_bad_rows_are_named() -> None:
         (2, "card_id is missing or cannot be read"),
         (3, "ts is missing or cannot be read"),
     ]
+
+
+def test_what_is_finer_than_microseconds_is_cut_off_alike_of_text_and_timestamps() -> None:
+    said = ["00.0000015", "59.999998500", "59.9999990", "59.999999999", "59.999998"]
+    days = ["1970-01-01T00:00", *["1969-12-31T23:59"] * 4]
+    text = pl.Series([f"{day}:{end}Z" for day, end in zip(days, said, strict=True)])
+    stamps = pl.Series([1_500, -1_500, -1_000, -1, -2_000]).cast(pl.Datetime("ns", "UTC"))
+    microseconds = [1, -2, -1, -1, -2]
+    assert as_time(stamps, "ts").to_physical().to_list() == microseconds
+    assert as_time(text, "ts").to_physical().to_list() == microseconds
+
+
+def test_integers_beyond_64_bits_are_refused() -> None:
+    wide = ROWS.with_columns(amount=pl.Series([1, 2, 3, 4]).cast(pl.Int128))
+    made = keyed_events(view_of(amount, Mean()), TXNS, wide)
+    assert made.events.schema["value"] == pl.Int64
+    with pytest.raises(BeamfleetError, match="'value' has integers beyond 64 bits"):
+        keyed_events(view_of(amount, Mean()), TXNS, wide.with_columns(pl.col("amount") * 2**70))
+
+
+def test_what_is_kept_as_it_is_has_to_be_of_the_type_that_the_schema_says() -> None:
+    view = view_of(lambda rows: rows.with_columns(value=pl.col("seen")), Last())
+    says = "Last reads 'value', which is .*, expected float as the view's schema says"
+    with pytest.raises(BeamfleetError, match=says):
+        keyed_events(view, TXNS, ROWS)
 
 
 def test_what_the_transform_leaves_out_is_counted() -> None:
