@@ -3,6 +3,7 @@
 The command line imports this: Beam and Arrow are imported where they are needed only.
 """
 
+import hashlib
 import io
 import json
 import uuid
@@ -43,6 +44,12 @@ def create_file(path: str) -> BinaryIO:
 
     made = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
     return cast(BinaryIO, made)
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of the bytes of a local file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def exists(path: str) -> bool:

@@ -1,6 +1,5 @@
-"""What `beamfleet features skew` and `watch` are told: a store, a service, times."""
+"""What `beamfleet features skew` and `watch` are told: a store and a service."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,20 +40,3 @@ def declared_service(dotted_path: str) -> "FeatureService":
     if not isinstance(found, FeatureService):
         raise BeamfleetError(f"{dotted_path} is a view, expected a FeatureService: what is served")
     return found
-
-
-def moment(text: str | None, otherwise: datetime, what: str) -> datetime:
-    """A time as people write it; without a zone it is UTC.
-
-    Raises:
-      BeamfleetError: it is no time.
-    """
-    if text is None:
-        return otherwise
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise BeamfleetError(
-            f"{what} is {text!r}, expected a time such as 2024-05-21 or 2024-05-21T12:30Z"
-        ) from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

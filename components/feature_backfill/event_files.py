@@ -60,8 +60,7 @@ def shard_batches(folder: Path, shard: int, shards: int) -> Iterator[pl.DataFram
 
 def events_schema(view: FeatureView, folder: Path) -> pl.Schema:
     """Columns of the events in a folder, in types that hold those of every file."""
-    kinds = {k: t for one in view.entities for k, t in zip(one.keys, one.types, strict=True)}
-    columns = {key: POLARS_TYPES[kinds[key]] for key in view.keys}
+    columns = {key: POLARS_TYPES[kind] for key, kind in view.key_types.items()}
     columns |= {"event_time": TIME, "created": TIME, "event_id": pl.String()}
     columns = dict.fromkeys(value_columns(view), pl.Null()) | columns
     first = [*view.keys, "event_time", "created", "event_id"]

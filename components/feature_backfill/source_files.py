@@ -1,7 +1,6 @@
 """The history of a source: its files, in pieces that can be read each for itself."""
 
 import glob
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from components.errors import BeamfleetError
 from components.feature_backfill.json_lines import json_batches
 from components.feature_values.ordered import Ints
 from components.features.source import JsonLines, Source
+from components.files import sha256_of
 
 PIECE_ROWS = 500_000
 """A piece is what is read again after a crash."""
@@ -76,7 +76,7 @@ def data_fingerprint(sources: Sequence[Source]) -> dict[str, str]:
     """SHA-256 of each file, by source and place."""
     named = [(f"{source.name}:{file}", file) for source in sources for file in files_of(source)]
     with ThreadPoolExecutor() as pool:
-        return dict(pool.map(lambda one: (one[0], _sha256(one[1])), named))
+        return dict(pool.map(lambda one: (one[0], sha256_of(one[1])), named))
 
 
 def files_state(sources: Sequence[Source]) -> FilesState:
@@ -123,11 +123,6 @@ def batches_of(piece: Piece, source: Source) -> Iterator[Batch]:
 
 def _seen(file: Path, folder: Path) -> bool:
     return not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _pieces(place: int, source: Source, path: str) -> Iterator[Piece]:

@@ -4,9 +4,10 @@ import hashlib
 import importlib
 import uuid
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
+from components import times
 from components.errors import BeamfleetError
 from components.feature_backfill.generation import current_file
 from components.feature_backfill.source_files import files_of
@@ -51,8 +52,7 @@ def views_of(features: Features) -> tuple[FeatureView, ...]:
     """The views that are looked up for it; not the groups, which others fill."""
     if isinstance(features, FeatureView):
         return (features,)
-    needed = dict.fromkeys(chosen.view for chosen in features.needed)
-    return tuple(view for view in needed if isinstance(view, FeatureView))
+    return tuple(view for view in features.looked_up if isinstance(view, FeatureView))
 
 
 def sources_of(features: Features) -> tuple[Source, ...]:
@@ -90,16 +90,7 @@ def moment(text: str, what: str) -> datetime | None:
     Raises:
       BeamfleetError: it is none.
     """
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise BeamfleetError(
-            f"{what} is {text!r}, expected a day or a time such as 2024-05-22 or "
-            "2024-05-22T18:00:00Z"
-        ) from None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    return times.moment(text, what) if text else None
 
 
 def view_fingerprint(view: FeatureView) -> str:

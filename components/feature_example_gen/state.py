@@ -33,6 +33,6 @@ def state(parameters: Parameters, inputs: Inputs) -> State:
 
 def _groups(service: FeatureService, store: Path) -> list[str]:
     """Files that were inserted into the groups that it reads."""
-    groups = {one.view for one in service.needed if isinstance(one.view, FeatureGroup)}
+    groups = [view for view in service.looked_up if isinstance(view, FeatureGroup)]
     folders = sorted(store / "groups" / one.name / f"v{one.version}" for one in groups)
     return [str(file) for folder in folders for file in sorted(folder.glob("part-*.parquet"))]

@@ -46,8 +46,7 @@ def rows_of(group: FeatureGroup, frame: pl.DataFrame) -> pl.DataFrame:
     """
     columns = [*group.keys, group.event_time, *filter(None, [group.created]), *group.features]
     _check_columns(group, columns, frame.columns)
-    keys = dict(zip(group.keys, group.entities[0].types, strict=True))
-    made = {name: _key(group, frame[name], kind) for name, kind in keys.items()}
+    made = {name: _key(group, frame[name], kind) for name, kind in group.key_types.items()}
     made[VALID_FROM] = _value(group, frame[group.event_time], datetime)
     if group.created:
         made[CREATED] = _value(group, frame[group.created], datetime)

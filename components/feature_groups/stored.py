@@ -195,19 +195,17 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _schema(group: FeatureGroup) -> dict[str, pl.DataType]:
-    keys = zip(group.keys, group.entities[0].types, strict=True)
+    keys = {name: POLARS_TYPES[kind] for name, kind in group.key_types.items()}
     features = {name: POLARS_TYPES[kind] for name, kind in group.schema.items()}
-    named = {name: POLARS_TYPES[kind] for name, kind in keys}
-    return {**named, VALID_FROM: TIME, CREATED: TIME, **features}
+    return {**keys, VALID_FROM: TIME, CREATED: TIME, **features}
 
 
 def _declared(group: FeatureGroup) -> dict[str, Any]:
     """What a version is; owner, description and ttl may change."""
-    types = (kind.__name__ for kind in group.entities[0].types)
     return {
         "name": group.name,
         "version": group.version,
-        "primary_key": dict(zip(group.keys, types, strict=True)),
+        "primary_key": {name: kind.__name__ for name, kind in group.key_types.items()},
         "event_time": group.event_time,
         "created": group.created,
         "schema": {name: kind.__name__ for name, kind in group.schema.items()},

@@ -57,10 +57,10 @@ def backfilled_until(root: Path, service: FeatureService) -> datetime:
       BeamfleetError: a view has no backfill.
     """
     times = [datetime.now(UTC)]
-    for one in service.needed:
-        if isinstance(one.view, FeatureGroup):
+    for view in service.looked_up:
+        if isinstance(view, FeatureGroup):
             continue
-        generation = current(one.view, root)
+        generation = current(view, root)
         as_of = manifest_of(generation)["as_of"]
         made = datetime.fromtimestamp((generation / "manifest.json").stat().st_mtime, UTC)
         times.append(datetime.fromisoformat(as_of) if as_of else made)

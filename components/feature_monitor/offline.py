@@ -1,21 +1,18 @@
 """What the backfill says should have been served."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
 
 from components.feature_join.point_in_time import point_in_time_join
 from components.feature_monitor.values import AT
+from components.feature_store.rows import Log
 from components.features.group import FeatureGroup
 from components.features.service import Boundary, FeatureService
 from components.features.view import FeatureView
 
 # No name of a key or feature has a dot.
 FROM, EXPIRED = "offline.from", "offline.expired"
-View = FeatureView | FeatureGroup
-Log = Callable[[View, pl.DataFrame], pl.DataFrame | pl.LazyFrame]
-"""`log(view, keys)` gives the rows of these keys at least."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class Offline:
     """The features of one view, by the rules by which the service serves them."""
 
     service: FeatureService
-    view: View
+    view: FeatureView | FeatureGroup
     features: tuple[str, ...]
     log: Log
     """The change log of a view, the rows of a group."""
@@ -74,11 +71,3 @@ class Offline:
             pl.when(EXPIRED).then(None).otherwise(pl.col(name)).alias(name)
             for name in self.features
         )
-
-
-def looked_up(service: FeatureService) -> list[tuple[View, list[str]]]:
-    """Each view once, with all of its features that are needed."""
-    needed: dict[View, dict[str, None]] = {}
-    for one in service.needed:
-        needed.setdefault(one.view, {}).update(dict.fromkeys(one.features))
-    return [(view, [*features]) for view, features in needed.items()]

@@ -18,8 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from components.feature_monitor.offline import EXPIRED, Log, Offline, looked_up
+from components.feature_monitor.offline import EXPIRED, Offline
 from components.feature_monitor.values import AT, KIND, FeatureSkew, counted, kinds_of, same
+from components.feature_store.rows import Log
 from components.features.service import FeatureService
 from components.served_log.columns import FEATURE, KEY, VALID_FROM
 
@@ -142,8 +143,8 @@ def service_skew(
         mine = reached
     found = [
         one
-        for view, features in looked_up(service)
-        for one in view_skew(mine, Offline(service, view, tuple(features), log, known))
+        for view, features in service.looked_up.items()
+        for one in view_skew(mine, Offline(service, view, features, log, known))
     ]
     found += _on_demand_skew(mine, service)
     return SkewReport(

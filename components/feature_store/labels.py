@@ -79,7 +79,7 @@ def _typed(service: FeatureService, file: str, batch: Batch, unlabelled: bool) -
     label = [service.label] if service.label else []
     needed = [*service.keys, *times.values(), *filter(None, [labels.id]), *service.request]
     _check_there([*needed, *([] if unlabelled else label)], rows, where)
-    columns = {name: _key(rows[name], kind, where) for name, kind in _key_types(service).items()}
+    columns = {name: _key(rows[name], kind, where) for name, kind in service.key_types.items()}
     columns |= {name: as_time(rows[said], f"{where}: {said}") for name, said in times.items()}
     if labels.id:
         columns["event_id"] = rows[labels.id].cast(pl.String)
@@ -140,11 +140,6 @@ def _request(values: pl.Series, kind: FeatureType, what: str) -> pl.Series:
     if kind is datetime and values.dtype == pl.String:
         return as_time(values, what)
     return as_declared(values, kind, what)
-
-
-def _key_types(service: FeatureService) -> dict[str, FeatureType]:
-    entities = [entity for one in service.needed for entity in one.view.entities]
-    return {k: t for one in entities for k, t in zip(one.keys, one.types, strict=True)}
 
 
 def _check_there(needed: list[str], rows: pl.DataFrame, where: str) -> None:

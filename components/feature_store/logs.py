@@ -32,7 +32,7 @@ class Logs:
           BeamfleetError: a view has no history, or one of another definition or point in time.
         """
         self._root, self._as_known, self._service = root, as_known, service
-        self._views = list(dict.fromkeys(one.view for one in service.needed))
+        self._views = list(service.looked_up)
         self.described = self._described()
         times = [one["as_of"] for one in self.described.values() if one.get("as_of")]
         ends = [datetime.fromisoformat(time) for time in times]

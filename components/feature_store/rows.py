@@ -1,6 +1,6 @@
 """Rows of a service: labels, each with the features of its time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import polars as pl
 
@@ -28,7 +28,7 @@ def with_features(
       The labels in their order, with the service's features behind their columns.
     """
     rows = labels
-    for view, features in _looked_up(service):
+    for view, features in service.looked_up.items():
         keys = list(view.keys)
         found = point_in_time_join(
             labels.select(*keys, "event_time"),
@@ -46,14 +46,3 @@ def with_features(
     asked = pl.col("event_time") - pl.duration(microseconds=service.offset_us)
     made = with_on_demand(service, rows.with_columns(asked.alias(REQUEST_TIME)), REQUEST_TIME)
     return made.select(*labels.columns, *service.features)
-
-
-def _looked_up(
-    service: FeatureService,
-) -> Iterator[tuple[FeatureView | FeatureGroup, list[str]]]:
-    """Each view once, with all of its features that are needed."""
-    needed: dict[FeatureView | FeatureGroup, set[str]] = {}
-    for one in service.needed:
-        needed.setdefault(one.view, set()).update(one.features)
-    for view, names in needed.items():
-        yield view, [name for name in view.features if name in names]

@@ -5,7 +5,6 @@ test.parquet (features as they are), rejects.parquet, fitted.json (what the serv
 transformations learnt from train) and manifest.json (counts, times, fingerprints, SHA-256).
 """
 
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ import polars as pl
 
 from components.errors import BeamfleetError
 from components.features.service import FeatureService
-from components.files import write_json
+from components.files import sha256_of, write_json
 
 MANIFEST, FITTED = "manifest.json", "fitted.json"
 
@@ -53,7 +52,7 @@ def write_splits(
     for name, frame in frames.items():
         frame.write_parquet(staged / f"{name}.parquet", compression="zstd")
     write_json(str(staged / FITTED), fitted)
-    hashes = {path.name: _sha256(path) for path in sorted(staged.iterdir())}
+    hashes = {path.name: sha256_of(path) for path in sorted(staged.iterdir())}
     number = max(numbers(root, service), default=0) + 1
     while True:
         write_json(str(staged / MANIFEST), {**manifest, "number": number, "sha256": hashes})
@@ -109,14 +108,9 @@ def read_fitted(root: Path, service: FeatureService, number: int) -> dict[str, A
 def _checked(root: Path, service: FeatureService, number: int, name: str) -> Path:
     expected = read_manifest(root, service, number)["sha256"][name]
     path = folder_of(root, service) / str(number) / name
-    if not path.is_file() or _sha256(path) != expected:
+    if not path.is_file() or sha256_of(path) != expected:
         raise BeamfleetError(f"{_where(service)}: {path} is not as it was written; make new splits")
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _where(service: FeatureService) -> str:

@@ -70,7 +70,9 @@ class FeatureStore:
           BeamfleetError: a definition has changed without a new version.
         """
         applied = self.registry.apply(things)
-        self._views |= {view.name: view for thing in things for view in _views_of(thing)}
+        for thing in things:
+            read = thing.looked_up if isinstance(thing, FeatureService) else [thing]
+            self._views |= {view.name: view for view in read if isinstance(view, FeatureView)}
         return applied
 
     def backfill(
@@ -251,9 +253,3 @@ class FeatureStore:
         if of not in self._fitted:
             self._fitted[of] = read_fitted(self.root, service, split)
         return service, self._fitted[of]
-
-
-def _views_of(thing: Declared) -> list[FeatureView]:
-    if isinstance(thing, FeatureService):
-        return [one.view for one in thing.needed if not isinstance(one.view, FeatureGroup)]
-    return [thing] if isinstance(thing, FeatureView) else []

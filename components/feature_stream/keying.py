@@ -92,10 +92,9 @@ def changes_frame(view: FeatureView, changes: Iterable[tuple[Key, Change]]) -> p
       BeamfleetError: a value is not of the type that the schema says.
     """
     rows = list(changes)
-    kinds = {k: t for one in view.entities for k, t in zip(one.keys, one.types, strict=True)}
     columns = [
-        pl.Series(name, [key[place] for key, _ in rows], POLARS_TYPES[kinds[name]])
-        for place, name in enumerate(view.keys)
+        pl.Series(name, [key[place] for key, _ in rows], POLARS_TYPES[kind])
+        for place, (name, kind) in enumerate(view.key_types.items())
     ]
     for name in ("valid_from", "created"):
         values = [getattr(change, name) for _, change in rows]

@@ -22,9 +22,9 @@ from pathlib import Path
 import polars as pl
 
 from components.errors import BeamfleetError
-from components.feature_stream.codec import decoded, encoded
 from components.feature_stream.counts import Counts
 from components.feature_stream.json_files import Block, next_block, unread_bytes
+from components.feature_stream.key_states import Changes, KeyStates
 from components.feature_stream.keying import (
     EPOCH,
     Key,
@@ -37,8 +37,8 @@ from components.feature_stream.keying import (
 from components.feature_stream.ledger import Ledger
 from components.feature_stream.log import CHANGES, LATE, REJECTED, stream_folder
 from components.feature_stream.outbox import Outbox, rejects_frame
-from components.feature_stream.state import BEFORE, Event, KeyState
-from components.feature_stream.sweep import Change, Sweep
+from components.feature_stream.state import BEFORE, Event
+from components.feature_stream.sweep import Sweep
 from components.feature_values.json_objects import json_object
 from components.features.definition import fingerprint
 from components.features.source import Source
@@ -72,6 +72,7 @@ class ViewStream:
         self.view, self._ledger, self._root = view, ledger, root
         self._sweep, self._patience_s = Sweep(view), patience_s
         self._name = f"{view.name}/v{view.version}"
+        self._keys = KeyStates(self._sweep, ledger, self._name)
         self._outbox = Outbox(view, self._name, online, ledger, root)
         self._types = {source.name: history_types(source) for source in view.sources}
         self._came: dict[str, float] = {}
@@ -141,17 +142,14 @@ class ViewStream:
                 f"{folder} has the log of a stream whose state is not there; bring the state back, "
                 "or remove the folder to begin anew"
             )
-        states: dict[Key, list[Event]] = defaultdict(list)
+        events: dict[Key, list[Event]] = defaultdict(list)
         watermark = BEFORE
         for key, event in events_of(self.view, history(self.view)) if history else ():
-            states[key].append(event)
+            events[key].append(event)
             watermark = max(watermark, event.time)
         with self._ledger.transaction():
             self._ledger.put_view(self._name, self._definition, 0, watermark, vars(Counts()))
-            self._ledger.put_states(
-                self._name, (self._swept(key, KeyState(), events, watermark, [])[0]
-                             for key, events in states.items())
-            )  # fmt: skip
+            self._keys.begin(events, watermark)
 
     def _recover(self) -> None:
         """Ends what the last run had begun when it was killed."""
@@ -189,7 +187,7 @@ class ViewStream:
         for number, reason in made.rejected if made else ():
             rejected.append((*good[number][:2], reason))
         late, counted = self._apart(source, made.events if made else [])
-        changes, duplicates = self._update(counted)
+        changes, duplicates = self._keys.update(counted, self.watermark)
         self.counts = self.counts.plus(
             rows=len(places), rejected=len(rejected), filtered=made.filtered if made else 0,
             late=len(late), duplicates=duplicates,
@@ -215,49 +213,16 @@ class ViewStream:
         self._ledger.put_frontier(self._name, source.name, own)
         return late, counted
 
-    def _update(self, counted: dict[Key, list[Event]]) -> tuple[list[tuple[Key, Change]], int]:
-        changes: list[tuple[Key, Change]] = []
-        duplicates, states = 0, []
-        for key, events in counted.items():
-            stored = self._ledger.state(self._name, encoded(list(key)))
-            state = KeyState() if stored is None else KeyState.from_bytes(stored)
-            row, twice = self._swept(key, state, events, self.watermark, changes)
-            duplicates += twice
-            states.append(row)
-        self._ledger.put_states(self._name, states)
-        return changes, duplicates
-
-    def _swept(
-        self,
-        key: Key,
-        state: KeyState,
-        events: list[Event],
-        clock: int,
-        changes: list[tuple[Key, Change]],
-    ) -> tuple[tuple[bytes, bytes, int | None], int]:
-        """The key's row in the ledger, and how many events were there already."""
-        swept = self._sweep.update(state, events, clock)
-        changes += [(key, change) for change in swept.changes]
-        return (encoded(list(key)), state.to_bytes(), self._sweep.wake(state)), swept.duplicates
-
     def _say_what_is_due(self) -> None:
         """Sweeps the keys that the watermark wakes."""
         while due := self._ledger.due(self._name, self.watermark, DUE_KEYS):
-            changes: list[tuple[Key, Change]] = []
             with self._ledger.transaction():
-                rows = [
-                    self._swept(
-                        tuple(decoded(key)), KeyState.from_bytes(state), [], self.watermark, changes
-                    )[0]
-                    for key, state in due
-                ]
-                self._ledger.put_states(self._name, rows)
-                self._post(changes)
+                self._post(self._keys.wake(due, self.watermark))
             self._outbox.deliver()
 
     def _post(
         self,
-        changes: list[tuple[Key, Change]],
+        changes: Changes,
         late: pl.DataFrame | None = None,
         rejected: pl.DataFrame | None = None,
     ) -> None:

@@ -61,8 +61,10 @@ def keyed_events(view: FeatureView, source: Source, rows: pl.DataFrame) -> Keyed
             f"{_where(view, source)}: no column {', '.join(missing)} after event_transform; it has "
             f"{', '.join(name for name in left.columns if name != _ROW)}"
         )
-    keys = dict(zip(view.keys, _key_types(view), strict=True))
-    columns = {name: _as_key(left[name], kind, view, source) for name, kind in keys.items()}
+    columns = {
+        name: _as_key(left[name], POLARS_TYPES[kind], view, source)
+        for name, kind in view.key_types.items()
+    }
     time = view.timestamp_field or source.event_time
     columns["event_time"] = _in_reach(as_time(left[time], f"{_where(view, source)}: {time}"))
     created = source.created or time
@@ -75,7 +77,7 @@ def keyed_events(view: FeatureView, source: Source, rows: pl.DataFrame) -> Keyed
     reason = pl.coalesce(
         pl.when(pl.col(name).is_null()).then(pl.lit(f"{said} is missing or cannot be read"))
         for name, said in [
-            *((key, key) for key in keys),
+            *((key, key) for key in view.keys),
             ("event_time", time),
             ("created", created),
         ]
@@ -161,11 +163,6 @@ def _asked_for(view: FeatureView, source: Source) -> list[str]:
     if len(view.sources) == 1:
         asked += [name for name in value_columns(view) if name not in RESERVED]
     return asked
-
-
-def _key_types(view: FeatureView) -> list[pl.DataType]:
-    kinds = {k: t for one in view.entities for k, t in zip(one.keys, one.types, strict=True)}
-    return [POLARS_TYPES[kinds[key]] for key in view.keys]
 
 
 def _as_key(values: pl.Series, kind: pl.DataType, view: FeatureView, source: Source) -> pl.Series:

@@ -31,9 +31,7 @@ class RowError(BeamfleetError):
 
 def columns_of(service: FeatureService) -> dict[str, FeatureType]:
     """What a request has to have: the keys of all entities, and the service's request columns."""
-    entities = [entity for one in service.needed for entity in one.view.entities]
-    kinds = {key: kind for one in entities for key, kind in zip(one.keys, one.types, strict=True)}
-    return {key: kinds[key] for key in service.keys} | service.request
+    return service.key_types | service.request
 
 
 def frame_of_rows(service: FeatureService, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """What features are about: a card, a customer, a sensor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.errors import BeamfleetError
@@ -49,3 +49,8 @@ class Entity:
                 raise BeamfleetError(
                     f"key {key!r} of entity {name!r} is {kind!r}, expected str or int"
                 )
+
+
+def key_types_of(entities: Iterable[Entity]) -> dict[str, FeatureType]:
+    """Key column -> type, of all of them, each once."""
+    return {key: kind for one in entities for key, kind in zip(one.keys, one.types, strict=True)}

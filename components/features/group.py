@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from components.errors import BeamfleetError
 from components.features.durations import Duration, microseconds
-from components.features.entity import Entity
+from components.features.entity import Entity, key_types_of
 from components.features.names import FeatureType, checked_name, checked_schema
 from components.features.view import Selection
 
@@ -91,7 +91,12 @@ class FeatureGroup:
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns that name an entity."""
-        return self.entities[0].keys
+        return tuple(self.key_types)
+
+    @property
+    def key_types(self) -> dict[str, FeatureType]:
+        """Key column -> type."""
+        return key_types_of(self.entities)
 
     @property
     def features(self) -> tuple[str, ...]:

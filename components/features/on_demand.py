@@ -18,7 +18,7 @@ class OnDemandView:
     """Features of a row of others: the same function over a training set and over one request.
 
     Its inputs have the features of `inputs`, the columns of `request` and `request_time` (UTC): the
-    time of the label in training, of the request in serving.
+    time of the request in serving; in training the label's time less the service's offset.
     """
 
     name: str

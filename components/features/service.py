@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from components.errors import BeamfleetError
 from components.features.durations import Duration, microseconds
+from components.features.entity import key_types_of
 from components.features.group import FeatureGroup
 from components.features.names import FeatureType, checked_name, checked_schema
 from components.features.on_demand import OnDemandView, selected
@@ -144,9 +145,22 @@ class FeatureService:
         return tuple(dict.fromkeys([*self.views, *(s for o in self.on_demand for s in o.inputs)]))
 
     @property
+    def looked_up(self) -> dict[FeatureView | FeatureGroup, tuple[str, ...]]:
+        """Each view or group once -> all of its features that are needed."""
+        found: dict[FeatureView | FeatureGroup, dict[str, None]] = {}
+        for one in self.needed:
+            found.setdefault(one.view, {}).update(dict.fromkeys(one.features))
+        return {view: tuple(names) for view, names in found.items()}
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Columns that name the entities of all views."""
-        return tuple(dict.fromkeys(key for one in self.needed for key in one.view.keys))
+        return tuple(self.key_types)
+
+    @property
+    def key_types(self) -> dict[str, FeatureType]:
+        """Key column -> type."""
+        return key_types_of(entity for one in self.needed for entity in one.view.entities)
 
     @property
     def schema(self) -> dict[str, FeatureType]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from components.errors import BeamfleetError
 from components.features.durations import Duration, microseconds
-from components.features.entity import Entity
+from components.features.entity import Entity, key_types_of
 from components.features.expectations import Expectation
 from components.features.names import FeatureType, checked_name, checked_schema
 from components.features.source import Source
@@ -77,7 +77,12 @@ class FeatureView:
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """The columns that name an entity, of all entities of the view."""
-        return tuple(dict.fromkeys(key for entity in self.entities for key in entity.keys))
+        return tuple(self.key_types)
+
+    @cached_property
+    def key_types(self) -> dict[str, FeatureType]:
+        """Key column -> type."""
+        return key_types_of(self.entities)
 
     @property
     def features(self) -> tuple[str, ...]:

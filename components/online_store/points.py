@@ -95,8 +95,7 @@ def chunks(points: Sequence[Point], most: int) -> Iterator[Sequence[Point]]:
 
 def schema_text(view: Stored) -> str:
     """The columns of a view as one text: what a reader has to know to read the points."""
-    keys = dict(zip(view.keys, _key_kinds(view), strict=True))
-    columns = {name: kind.__name__ for name, kind in {**keys, **view.schema}.items()}
+    columns = {name: kind.__name__ for name, kind in {**view.key_types, **view.schema}.items()}
     return orjson.dumps([*columns.items()]).decode()
 
 
@@ -136,7 +135,7 @@ def _restored(values: pl.Expr, kind: pl.DataType) -> pl.Expr:
 def _entity(view: Stored, frame: pl.DataFrame) -> pl.Expr:
     """Its keys as bytes, null where one is."""
     parts = []
-    for name, kind in zip(view.keys, _key_kinds(view), strict=True):
+    for name, kind in view.key_types.items():
         given = frame.schema[name]
         fits = given.is_integer() if kind is int else given in (pl.String, pl.Categorical)
         if not fits and given != pl.Null:
@@ -146,11 +145,6 @@ def _entity(view: Stored, frame: pl.DataFrame) -> pl.Expr:
         text = pl.col(name).cast(pl.String)
         parts += [text.str.len_bytes().cast(pl.String), pl.lit(":"), text]
     return pl.concat_str(parts).cast(pl.Binary)
-
-
-def _key_kinds(view: Stored) -> list[type]:
-    kinds = {k: t for one in view.entities for k, t in zip(one.keys, one.types, strict=True)}
-    return [kinds[key] for key in view.keys]
 
 
 def _check_columns(view: Stored, frame: pl.DataFrame, wanted: Sequence[str]) -> None:

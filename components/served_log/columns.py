@@ -31,13 +31,11 @@ _OWN = ("service", "service_version")
 
 def log_schema(service: FeatureService) -> dict[str, pl.DataType]:
     """Column -> type of the log of a service: FIXED, then keys, request, features, valid_from."""
-    entities = [entity for one in service.needed for entity in one.view.entities]
-    keys = {k: t for one in entities for k, t in zip(one.keys, one.types, strict=True)}
     stored = {name: one.view.schema[name] for one in service.needed for name in one.features}
     features = stored | service.schema  # with what only on-demand views read
     return {
         **FIXED,
-        **{f"{KEY}{name}": POLARS_TYPES[keys[name]] for name in service.keys},
+        **{f"{KEY}{name}": POLARS_TYPES[kind] for name, kind in service.key_types.items()},
         **{f"{REQUEST}{name}": POLARS_TYPES[kind] for name, kind in service.request.items()},
         **{f"{FEATURE}{name}": POLARS_TYPES[kind] for name, kind in features.items()},
         **{f"{VALID_FROM}{one.view.name}": TIME for one in service.needed},

@@ -5,7 +5,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipelines.monitoring import declared_service, moment, served_root
+from components.times import moment
+from pipelines.monitoring import declared_service, served_root
 from pipelines.render import console, escaped, figure, number, plain_table
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ _COLUMNS = (
 def main(arguments: argparse.Namespace) -> int:
     """Prints what was compared; 1 if a feature has more skew than is allowed."""
     root, service = served_root(arguments.store), declared_service(arguments.service)
-    end = moment(arguments.end, datetime.now(UTC), "--end")
-    start = moment(arguments.start, end - timedelta(days=1), "--start")
+    to, since = arguments.end, arguments.start
+    end = datetime.now(UTC) if to is None else moment(to, "--end")
+    start = end - timedelta(days=1) if since is None else moment(since, "--start")
     from components.feature_monitor.backfilled import stored_skew
 
     report = stored_skew(root, service, start, end, arguments.max_share)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from components.errors import BeamfleetError
 from components.progress import LOGGER
+from components.times import moment
 from pipelines.render import console, escaped, plain_table
 
 if TYPE_CHECKING:
@@ -58,12 +59,9 @@ def _at_idle(given: str) -> Callable[[], datetime] | None:
     if given == "now":
         return lambda: datetime.now(UTC)
     try:
-        at = datetime.fromisoformat(given)
-    except ValueError:
-        raise BeamfleetError(
-            f"--at-idle is {given!r}, expected stay, now, or a time such as 2024-06-01T00:00Z"
-        ) from None
-    fixed = at if at.tzinfo else at.replace(tzinfo=UTC)
+        fixed = moment(given, "--at-idle")
+    except BeamfleetError as error:
+        raise BeamfleetError(f"{error}, or stay, or now") from None
     return lambda: fixed
 
 

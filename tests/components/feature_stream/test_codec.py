@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import BeamfleetError
@@ -26,6 +26,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
+@settings(max_examples=40, deadline=None)
 @given(VALUES)
 def test_what_is_encoded_comes_back(value: Any) -> None:
     assert decoded(encoded(value)) == value

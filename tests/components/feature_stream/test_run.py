@@ -235,13 +235,13 @@ stream(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), at_idle=lambda: LAT
 
 
 def test_killed_again_and_again_it_says_the_same(tmp_path: Path) -> None:
-    make_stream(tmp_path / "in", 600)
+    make_stream(tmp_path / "in", 300)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     subprocess.run(_child(tmp_path / "in", undisturbed), check=True)
     random, kills = Random(1), 0
     while True:
         process = subprocess.Popen(_child(tmp_path / "in", killed))
-        wanted = _batches(killed) + random.randrange(2, 60)
+        wanted = _batches(killed) + random.randrange(2, 30)
         while process.poll() is None and _batches(killed) < wanted:
             time.sleep(0.002)
         if process.poll() is not None:

@@ -142,7 +142,7 @@ def is_late(stream: list[Arrival], key: str, event: Event, window: Window) -> bo
 
 @pytest.mark.parametrize("several", [False, True])
 def test_the_last_write_is_what_history_says(several: bool) -> None:
-    @MANY
+    @settings(MANY, max_examples=4)  # the sweep has hundreds of its own
     @given(windows(), merged())
     def holds(window: Window, stream: list[Arrival]) -> None:
         check(window, stream, several)
@@ -158,7 +158,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_each_fault_is_caught_by_the_same_property(fault: type[Sweep]) -> None:
-    @settings(MANY, phases=[Phase.generate], report_multiple_bugs=False)
+    @settings(MANY, max_examples=40, phases=[Phase.generate], report_multiple_bugs=False)
     @given(windows(), merged())
     def holds(window: Window, stream: list[Arrival]) -> None:
         check(window, stream, False, fault)

@@ -43,6 +43,7 @@ def check(store: OnlineStore, name: str, found: list[tuple[str, int, int]]) -> N
     keys = pl.DataFrame({"card_id": ["a", "b"]})
     for now in range(NOW, 11):
         read = store.read(new_view(name=name), keys, at(now))
+        assert read["card_id"].to_list() == ["a", "b"]
         for card, _, mean, count, word, *_ in read.iter_rows():
             expected = newest(found, card, now)
             assert expected == (None if mean is None else (mean, count)), (card, now)
