@@ -61,7 +61,7 @@ class Logs:
         """
         service = self._service
         views = [view for view in self._views if set(view.keys) == set(service.keys)]
-        if not views or service.request:
+        if not views or set(service.request) - set(service.keys):
             raise BeamfleetError(
                 f"service {service.name!r} needs labels=Source(...) to say which rows there are: "
                 + ("no view has all of its keys" if not views else "it has request columns")

@@ -232,7 +232,8 @@ class FeatureStore:
         """
         service, fitted = self._model(service, split, transformed)
         found = FeatureVectors(service, self.online, fitted).read(rows, now or datetime.now(UTC))
-        return found.values.select(service.keys).hstack(found.inputs)
+        inputs = found.inputs.drop(service.keys, strict=False)
+        return found.values.select(service.keys).hstack(inputs)
 
     def _model(
         self, service: FeatureService, split: int | None, transformed: bool

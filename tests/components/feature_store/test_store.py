@@ -17,7 +17,7 @@ from components.feature_store import split_files
 from components.feature_store.splits import SPLITS, ByHash, ByTime
 from components.feature_store.store import FeatureStore
 from components.feature_stream import read_late, run_stream
-from components.features import FeatureGroup, FeatureService, InRange
+from components.features import FeatureGroup, FeatureService, InRange, LabelEncoder
 from tests.components.feature_store.cards import (
     CARD,
     START,
@@ -381,3 +381,31 @@ def test_the_manifest_is_json_that_people_can_read(own: Path) -> None:
     }  # fmt: skip
     assert datetime.fromisoformat(manifest["made"]) <= datetime.now(UTC)
     assert date(2024, 5, 8) <= pl.read_parquet(folder / "test.parquet")["event_time"].min().date()
+
+
+def test_a_key_that_is_a_request_column_too_is_there_once(folder: Path) -> None:
+    store = FeatureStore(folder / "store")
+    service = fraud_service(
+        folder, request={"asked": int, "card_id": str}, transformations={}, name="by_card"
+    )
+    made = store.create_train_validation_test_split(service, BY_TIME)
+    assert made.train.columns[0] == "card_id" and made.train["card_id"].null_count() == 0
+    start, end = START, START + timedelta(days=10)
+    assert store.get_batch_data(service, start, end).columns == made.train.columns
+    vector = store.get_feature_vector(service, {"card_id": "c1"}, {"asked": 3})
+    assert list(vector)[:2] == ["card_id", "asked"] and vector["card_id"] == "c1"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"request": {"asked": int, "card_id": int}}, r"write request=\{'card_id': str\}"),
+        ({"request": {"card_id": str}, "transformations": {"card_id": LabelEncoder()}},
+         "card_id is a key, which cannot be transformed"),
+    ],
+)  # fmt: skip
+def test_a_key_of_another_type_or_transformed_is_refused(
+    folder: Path, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(BeamfleetError, match=says):
+        fraud_service(folder, **options)
