@@ -54,6 +54,7 @@ class FeatureStore:
         self.registry = Registry(self.root / "registry.db")
         self._online = online
         self._views: dict[str, FeatureView] = {}
+        self._filled: set[FeatureService] = set()
         self._fitted: dict[tuple[str, int, int], dict[str, Any]] = {}
 
     @cached_property
@@ -103,7 +104,15 @@ class FeatureStore:
         valid now, and the rows behind it, such as the end of its window.
 
         A value that is newer online stays.
+
+        Raises:
+          BeamfleetError: it has no history, or is declared with online=False.
         """
+        if not view.online:
+            raise BeamfleetError(
+                f"{view.name!r} is declared with online=False: declare it with online=True, which "
+                "needs no new version"
+            )
         at = now or datetime.now(UTC)
         if isinstance(view, FeatureGroup):
             log = stored.read_log(view, self.root)
@@ -228,10 +237,15 @@ class FeatureStore:
           known, or the value is older than the view's ttl.
 
         Raises:
-          BeamfleetError: a column is missing or of another type, or a key is null.
+          BeamfleetError: a column is missing or of another type, a key is null, or a view is not in
+            the online store.
         """
         service, fitted = self._model(service, split, transformed)
-        found = FeatureVectors(service, self.online, fitted).read(rows, now or datetime.now(UTC))
+        vectors = FeatureVectors(service, self.online, fitted)
+        if service not in self._filled:
+            vectors.check_filled()
+            self._filled.add(service)
+        found = vectors.read(rows, now or datetime.now(UTC))
         inputs = found.inputs.drop(service.keys, strict=False)
         return found.values.select(service.keys).hstack(inputs)
 

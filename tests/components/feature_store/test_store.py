@@ -212,7 +212,8 @@ def test_online_is_what_batch_is(own: Path) -> None:
 
 def test_a_service_that_transforms_is_told_by_what(own: Path) -> None:
     store, service = FeatureStore(own / "store"), fraud_service(own)
-    store.materialize(spend_view(own, online=True), START + timedelta(days=9))
+    for view in (spend_view(own, online=True), last_view(own, online=True)):
+        store.materialize(view, START + timedelta(days=9))
     with pytest.raises(BeamfleetError, match="split=NUMBER, or ask for transformed=False"):
         store.get_feature_vector(service, {"card_id": "c1"}, {"asked": 1})
     now = START + timedelta(days=9)
@@ -359,8 +360,9 @@ def test_a_group_stands_beside_a_view(own: Path, as_known: bool) -> None:
         assert row["limit"] == expected
     assert made["limit"].drop_nulls().n_unique() == 2
     assert store.materialize(profile).written == 1
+    store.materialize(spend_view(own, online=True))
     vector = store.get_feature_vector(service, {"card_id": "c1"})
-    assert vector == {"card_id": "c1", "mean_4h": None, "count_4h": None, "limit": 20}
+    assert vector == {"card_id": "c1", "mean_4h": None, "count_4h": 0, "limit": 20}
 
 
 def test_nothing_to_backfill_says_so(tmp_path: Path) -> None:
@@ -384,7 +386,9 @@ def test_the_manifest_is_json_that_people_can_read(own: Path) -> None:
 
 
 def test_a_key_that_is_a_request_column_too_is_there_once(folder: Path) -> None:
-    store = FeatureStore(folder / "store")
+    store = FeatureStore(folder / "store", online=f"sqlite:///{folder / 'by_card.db'}")
+    for view in (spend_view(folder, online=True), last_view(folder, online=True)):
+        store.materialize(view)
     service = fraud_service(
         folder, request={"asked": int, "card_id": str}, transformations={}, name="by_card"
     )
@@ -409,3 +413,23 @@ def test_a_key_of_another_type_or_transformed_is_refused(
 ) -> None:
     with pytest.raises(BeamfleetError, match=says):
         fraud_service(folder, **options)
+
+
+def test_a_view_that_is_not_online_is_refused_with_its_name(own: Path) -> None:
+    store, quiet = FeatureStore(own / "store"), spend_view(own)
+    service = FeatureService("quiet", [quiet])
+    for ask in (
+        lambda: store.materialize(quiet),
+        lambda: store.get_feature_vector(service, {"card_id": "c1"}),
+    ):
+        with pytest.raises(BeamfleetError, match=r"card_spend.* declared with online=False"):
+            ask()
+
+
+def test_a_view_that_was_never_materialized_is_refused_with_its_name(own: Path) -> None:
+    store, view = FeatureStore(own / "store"), spend_view(own, online=True)
+    service = FeatureService("asked", [view])
+    with pytest.raises(BeamfleetError, match=r"no value of view 'card_spend'.*materialize\(view\)"):
+        store.get_feature_vector(service, {"card_id": "c1"})
+    store.materialize(view)
+    assert "mean_4h" in store.get_feature_vector(service, {"card_id": "c1"})
