@@ -88,6 +88,11 @@ class Logs:
         told = {"version": view.version, "definition": fingerprint(view)}
         if isinstance(view, FeatureGroup):
             parts = list(stored.StoredGroup(view, self._root).folder.glob("part-*.parquet"))
+            if not parts:
+                raise BeamfleetError(
+                    f"feature group {view.name!r} version {view.version} has no rows in "
+                    f"{self._root}; insert some first: StoredGroup(group, root).insert(frame)"
+                )
             return told | {"inserts": len(parts)}
         generation = current(view, self._root)
         manifest = manifest_of(generation)

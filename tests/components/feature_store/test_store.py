@@ -433,3 +433,23 @@ def test_a_view_that_was_never_materialized_is_refused_with_its_name(own: Path) 
         store.get_feature_vector(service, {"card_id": "c1"})
     store.materialize(view)
     assert "mean_4h" in store.get_feature_vector(service, {"card_id": "c1"})
+
+
+def test_a_feature_that_says_nothing_is_told(own: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = FeatureStore(own / "store")
+    profile = FeatureGroup("profile", CARD, "since", {"limit": int})
+    options = {"transformations": {}, "request": {}, "name": "beside"}
+    service = fraud_service(own, features=[spend_view(own, online=True), profile], **options)
+    with pytest.raises(BeamfleetError, match=r"group 'profile' version 1 has no rows .*insert"):
+        store.create_train_validation_test_split(service, BY_TIME)
+    at = START - timedelta(days=1)
+    rows = {"card_id": [f"c{n}" for n in range(12)], "since": [at] * 12, "limit": [10] * 12}
+    StoredGroup(profile, store.root).insert(pl.DataFrame(rows))
+    whole = store.create_train_validation_test_split(service, BY_TIME)
+    assert whole.manifest["warnings"] == [] and not caplog.text
+    as_of = START + timedelta(days=8)  # before the insert
+    store.backfill(spend_view(own, online=True), as_of=as_of)
+    made = store.create_train_validation_test_split(service, BY_TIME)
+    said = made.manifest["warnings"]
+    assert [one.split(" in all")[0] for one in said] == ["service 'beside': limit is null"] * 3
+    assert "rows of profile inserted after 2024-05-09" in said[0] and said[0] in caplog.text
