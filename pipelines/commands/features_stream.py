@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import BeamfleetError
 from components.progress import LOGGER
 from components.times import moment
+from pipelines.feature_stores import store_root
 from pipelines.render import console, escaped, plain_table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     from components.online_store import online_store_of, open_online_store
 
     views = dict.fromkeys(view for name in arguments.features for view in views_of(declared(name)))
-    root = Path(arguments.store)
+    root = store_root(arguments.store)
     online = open_online_store(arguments.online) if arguments.online else online_store_of(root)
     history = None
     if arguments.after_history:
