@@ -453,3 +453,35 @@ def test_a_feature_that_says_nothing_is_told(own: Path, caplog: pytest.LogCaptur
     said = made.manifest["warnings"]
     assert [one.split(" in all")[0] for one in said] == ["service 'beside': limit is null"] * 3
     assert "rows of profile inserted after 2024-05-09" in said[0] and said[0] in caplog.text
+
+
+def test_texts_frames_and_lists_are_taken(own: Path) -> None:
+    store, view = FeatureStore(own / "store"), spend_view(own, online=True)
+    service = FeatureService("taken", [view])
+    made = store.backfill(service, as_of="2024-05-08")
+    assert list(made) == ["card_spend"]
+    naive = datetime(2024, 5, 8)
+    assert store.backfill(view, as_of=naive) == made
+    store.materialize(view, now="2024-05-07")
+    asked = [{"card_id": "c1"}, {"card_id": "c2"}]
+    expected = store.get_feature_vectors(service, pl.DataFrame(asked), naive)
+    for rows in (asked, pl.DataFrame(asked).to_pandas(), pl.DataFrame(asked).to_arrow()):
+        assert store.get_feature_vectors(service, rows, "2024-05-08").equals(expected)
+    with pytest.raises(BeamfleetError, match=r"service 'taken': got builtins.str"):
+        store.get_feature_vectors(service, "c1")
+    with pytest.raises(BeamfleetError, match="as_of is 'May', expected a day or a time"):
+        store.backfill(view, as_of="May")
+    batch = store.get_batch_data(service, "2024-05-02", "2024-05-03")
+    assert batch.height and batch["event_time"].min() >= START + timedelta(days=1)
+
+
+def test_a_new_object_has_no_declarations(own: Path) -> None:
+    with pytest.raises(BeamfleetError, match=r"Declarations are code.*store.backfill\(view\), or"):
+        FeatureStore(own / "store").backfill()
+
+
+def test_a_group_is_stored_under_a_text(tmp_path: Path) -> None:
+    profile = FeatureGroup("profile", CARD, "since", {"limit": int}, created="told")
+    group = StoredGroup(profile, str(tmp_path))
+    group.insert(pl.DataFrame({"card_id": ["c"], "since": [START], "told": [START], "limit": [1]}))
+    assert group.read(datetime(2024, 5, 1)).height == 1
