@@ -96,6 +96,8 @@ def test_the_lineage_reaches_the_features(payments: Ran) -> None:
     root, _ = payments
     text = beamfleet("lineage", root / "pushed" / "1", "--up")
     assert "user_code.payments.fraud" in text and "fraud v1 (card_spend v1" in text
+    shown = beamfleet("features", "show", "card_spend", "--store", root)
+    assert f"{root}/pushed/1" in shown
     [report] = root.glob("reports/*.html")
     assert "could not be drawn" not in report.read_text()
 
