@@ -109,3 +109,13 @@ def test_times_that_no_window_can_follow_are_rejected(tmp_path: Path) -> None:
     begins = [first, datetime(1970, 1, 1, tzinfo=UTC), last]
     ends = [one + timedelta(days=36_500) for one in begins]
     assert log["valid_from"].to_list() == sorted([*begins, *ends])
+
+
+def test_what_is_known_exactly_as_of_then_counts(tmp_path: Path) -> None:
+    as_of = datetime(2024, 1, 1, tzinfo=UTC)
+    times = [as_of, as_of + timedelta(microseconds=1)]
+    frame = pl.DataFrame({"card_id": ["c", "c"], "ts": times})
+    frame.write_parquet(tmp_path / "a.parquet")
+    view = counted(Parquet(tmp_path / "a.parquet"), Rolling("2h"))
+    report = backfill(view, tmp_path / "store", as_of=as_of)
+    assert (report.later, report.events) == (1, 1)

@@ -18,7 +18,7 @@ from components.feature_join.chunks import (
 )
 from components.feature_join.point_in_time import point_in_time_join
 from components.feature_join.rules import Rules
-from components.feature_join.shards import JoinInShards
+from components.feature_join.shards import JoinInShards, _join_shard
 from components.feature_values.keyed import TIME
 
 
@@ -106,3 +106,18 @@ def test_row_groups_of_files_are_chunks_in_order(tmp_path: Path) -> None:
 def _groups() -> list[tuple[int, int]]:
     starts = [0, 50, *range(70, 700, 50)]
     return list(zip(starts, [*starts[1:], 700], strict=True))
+
+
+def test_chunks_of_the_log_count_in_their_order_however_they_arrive() -> None:
+    at = pl.Series([5, 5]).cast(TIME)
+    keys = {"card": ["a"], "shop": [1]}
+    labels = pl.DataFrame({**keys, "at": pl.Series([9]).cast(TIME)})
+    log = [
+        pl.DataFrame({**keys, "valid_from": at[:1], "created": at[:1], "mean": m, "word": "x"})
+        for m in (1.0, 2.0, 3.0)
+    ]
+    piece = (0, np.array([0]).tobytes(), packed(labels))
+    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
+        sides = {"labels": [piece], "log": [(n, packed(log[n])) for n in order]}
+        [(_, (_, joined))] = _join_shard((0, sides), rules_of())
+        assert unpacked(joined)["mean"].to_list() == [3.0]

@@ -276,6 +276,14 @@ def test_values_that_are_not_as_the_schema_says_are_refused(
     assert says in str(error.value)
 
 
+def test_a_session_that_is_over_when_its_late_event_gets_known_is_none() -> None:
+    view = view_of(Session("10s"), {"n": (Count(), int)}, TXNS)
+    first, second = one_key([1.0, 2.0])
+    rows = [first | {"delay": 20}, second | {"ts": seconds(5), "delay": 10}]
+    log = changes(view, keyed(view, rows), known=True)
+    assert log.select("valid_from", "n").rows() == [(seconds(15), 0), (seconds(20), 0)]
+
+
 def test_more_keys_than_fit_on_one_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
         row | {"card_id": card, "place": place, "ts": seconds(n)}
