@@ -79,14 +79,13 @@ def match_labels(
     """
     source = _source(service)
     known, rejected = _known(labels, service, source, now)
-    ordered = served.sort("time", "request_id").with_row_index(_ROW)
-    marked = ordered.with_columns(_id_column(service, source).alias(_ID))
-    once = marked.filter(_is_first())
+    once = _first_answers(served, service, source)
     found = once.join(known.drop_nulls(_ID).select(_ID, LABEL, _CREATED), on=_ID, how="left")
     if within is not None:
         found = _by_time(found, known, service, within)
     old = found.filter(pl.col("time") <= now - wait)
-    matched = old.filter(pl.col(LABEL).is_not_null())
+    judged_at = pl.max_horizontal(pl.col(_CREATED), pl.col("time") + wait)
+    matched = old.filter(pl.col(LABEL).is_not_null()).with_columns(judged_at.alias(JUDGED_AT))
     counts = LabelCounts(
         predictions=served.height,
         matched=matched.height,
@@ -97,10 +96,7 @@ def match_labels(
         labels_without_prediction=known.height - found[LABEL].count(),
         rejected=rejected,
     )
-    judged_at = pl.max_horizontal(pl.col(_CREATED), pl.col("time") + wait)
-    return Labelled(
-        matched.with_columns(judged_at.alias(JUDGED_AT)).drop(_ROW, _ID, _CREATED), counts
-    )
+    return Labelled(matched.drop(_ROW, _ID, _CREATED), counts)
 
 
 def read_labels(service: FeatureService) -> pl.DataFrame:
@@ -156,6 +152,12 @@ def _known(
         arrived = arrived.with_columns(pl.lit(None, pl.String).alias(_ID))
     identity = [_ID] if source.id else [*keys, _AT]
     return arrived.unique(identity, keep="last", maintain_order=True), frame.height - whole.height
+
+
+def _first_answers(served: pl.DataFrame, service: FeatureService, source: Source) -> pl.DataFrame:
+    """Rows in order of time with their number and the id of their label; of each request once."""
+    ordered = served.sort("time", "request_id").with_row_index(_ROW)
+    return ordered.with_columns(_id_column(service, source).alias(_ID)).filter(_is_first())
 
 
 def _id_column(service: FeatureService, source: Source) -> pl.Expr:

@@ -132,9 +132,8 @@ def service_skew(
       BeamfleetError: a key of the log has another type than one of the served rows.
     """
     why: dict[str, int] = {}
-    kept = served
-    mine = kept.filter(pl.col("service_version") == service.version)
-    if other := kept.height - mine.height:
+    mine = served.filter(pl.col("service_version") == service.version)
+    if other := served.height - mine.height:
         why[f"served by another version than {service.version} of the service"] = other
     if as_of is not None:
         reached = mine.filter(pl.col("time") <= as_of)

@@ -72,78 +72,66 @@ def verdicts(
     rows = dict.fromkeys(entities, 0) | dict(
         served.drop_nulls("entity")["entity"].value_counts().iter_rows()
     )
-    found = [
-        _verdict(
-            one,
-            rows[one],
-            labelled,
-            found_drifts.get(one, ()),
-            pushed,
-            config,
-            labels_until,
-            len(entities),
-        )
-        for one in entities
-    ]
+    look = _Look(labelled, pushed, config, labels_until, len(entities))
+    found = [_verdict(one, rows[one], found_drifts.get(one, ()), look) for one in entities]
     order = {verdict: place for place, verdict in enumerate((WORSE, DRIFTED, FINE, FEW, UNJUDGED))}
     return sorted(found, key=lambda one: (order[one.verdict], one.entity))
 
 
-def _verdict(
-    entity: str,
-    rows: int,
-    labelled: Labelled | None,
-    drift: Sequence[Drift],
-    pushed: Pushed,
-    config: WatchConfig,
-    labels_until: datetime | None,
-    entities: int,
-) -> EntityVerdict:
-    mine = labelled.rows.filter(pl.col("entity") == entity) if labelled else None
+@dataclass(frozen=True)
+class _Look:
+    """What the verdicts of all entities stand on."""
+
+    labelled: Labelled | None
+    pushed: Pushed
+    config: WatchConfig
+    labels_until: datetime | None
+    entities: int
+
+
+def _verdict(entity: str, rows: int, drift: Sequence[Drift], look: _Look) -> EntityVerdict:
+    least = look.config.min_rows
+    mine = look.labelled.rows.filter(pl.col("entity") == entity) if look.labelled else None
     total = mine.height if mine is not None else 0
-    recent, fresh = _recent(mine, labels_until, config.min_rows) if mine is not None else (None, 0)
+    recent, fresh = _recent(mine, look.labels_until, least) if mine is not None else (None, 0)
     judged: list[Judged] = []
-    if recent is not None and fresh and recent.height >= config.min_rows:
-        judged = list(_judged(entity, recent, pushed, config, entities))
-    moved = [one for one in drift if one.drifted]
-    said = [one.why for one in judged if one.worse]
-    said += [
-        f"{one.column} moved: {one.measure} {one.distance:.3g} from training, more than "
-        f"{config.max_drift:g}"
-        for one in moved[:3]
-    ]
-    said = said or [one.why for one in judged]
+    if recent is not None and fresh and recent.height >= least:
+        judged = list(_judged(entity, recent, look))
     if any(one.worse for one in judged):
         verdict = WORSE
-    elif moved:
+    elif any(one.drifted for one in drift):
         verdict = DRIFTED
     elif judged:
         verdict = FINE
     else:
-        verdict, why = _unjudged(mine, total, fresh, drift, pushed, config)
-        said.append(why)
-    return EntityVerdict(
-        entity, verdict, "; ".join(said), rows, total, fresh, tuple(judged), tuple(drift)
-    )
+        verdict, why = _unjudged(mine, fresh, drift, look)
+        return EntityVerdict(entity, verdict, why, rows, total, fresh, (), tuple(drift))
+    why = _why(judged, drift, look.config.max_drift)
+    return EntityVerdict(entity, verdict, why, rows, total, fresh, tuple(judged), tuple(drift))
+
+
+def _why(judged: Sequence[Judged], drift: Sequence[Drift], most: float) -> str:
+    """What is bad; if nothing is, what was judged."""
+    bad = [one.why for one in judged if one.worse]
+    bad += [
+        f"{one.column} moved: {one.measure} {one.distance:.3g} from training, more than {most:g}"
+        for one in [one for one in drift if one.drifted][:3]
+    ]
+    return "; ".join(bad or [one.why for one in judged])
 
 
 def _unjudged(
-    mine: pl.DataFrame | None,
-    total: int,
-    fresh: int,
-    drift: Sequence[Drift],
-    pushed: Pushed,
-    config: WatchConfig,
+    mine: pl.DataFrame | None, fresh: int, drift: Sequence[Drift], look: _Look
 ) -> tuple[str, str]:
     """Why nothing was said about how right the model is."""
     if drift and mine is None:
         return FINE, "no drift; no labels"
     if mine is None:
         return UNJUDGED, "no labels, and no training rows to compare with"
-    if pushed.task != "classification":
-        return UNJUDGED, f"accuracy is not a metric of {pushed.task}"
-    if total < config.min_rows:
-        return FEW, f"{total} labelled rows, fewer than {config.min_rows}"
+    if look.pushed.task != "classification":
+        return UNJUDGED, f"accuracy is not a metric of {look.pushed.task}"
+    if mine.height < look.config.min_rows:
+        return FEW, f"{mine.height} labelled rows, fewer than {look.config.min_rows}"
     if not fresh:
         return UNJUDGED, "no new labels since the last look"
     return UNJUDGED, "neither accuracy nor AUC is defined"
@@ -155,13 +143,12 @@ def _recent(rows: pl.DataFrame, until: datetime | None, least: int) -> tuple[pl.
     return (new if new.height >= least else rows.sort("time").tail(least)), new.height
 
 
-def _judged(
-    entity: str, rows: pl.DataFrame, pushed: Pushed, config: WatchConfig, entities: int
-) -> Iterator[Judged]:
+def _judged(entity: str, rows: pl.DataFrame, look: _Look) -> Iterator[Judged]:
+    pushed, config = look.pushed, look.config
     if pushed.task != "classification":
         return
     evaluated = pushed.evaluated.get(entity if entity in pushed.evaluated else "", {})
-    looks = entities * len(METRICS)
+    looks = look.entities * len(METRICS)
     rules = Rules(config.max_drop, config.minimum, 1 - (1 - config.confidence) / looks)
     for metric in METRICS:
         if one := judge(metric, rows, evaluated, pushed.positive, rules):

@@ -1,12 +1,12 @@
 """One small SQLite database that several processes may read and write at once."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from components.errors import BeamfleetError
+from components.sqlite import into_wal
 
 _APPLICATION = 0x42464652  # "BFFR"
 _FORMAT = 1
@@ -67,7 +67,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _connected(path) as connection:
-        _to_wal(connection)
+        into_wal(connection, _WAIT_S)
         connection.execute("BEGIN IMMEDIATE")
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             for statement in _TABLES.split(";"):
@@ -92,18 +92,6 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
         raise BeamfleetError(f"registry {path}: {error}") from error
     finally:
         connection.close()  # undoes what was not committed
-
-
-def _to_wal(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait for others here."""
-    end = time.monotonic() + _WAIT_S
-    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.01)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

@@ -1,7 +1,6 @@
 """Points in a SQLite file, which several processes of one machine read and write at once."""
 
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from components.errors import BeamfleetError
 from components.online_store.connections import Connections
 from components.online_store.points import Point
+from components.sqlite import into_wal
 
 _WAIT_S = 60.0
 """How long a writer waits for others; SQLite lets one write at a time."""
@@ -102,7 +102,7 @@ class SqliteDatabase:
             self._path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
         )
         try:
-            _into_wal(run)
+            into_wal(run, _WAIT_S)
             run.execute("PRAGMA synchronous = NORMAL")
             if not run.execute(
                 "SELECT 1 FROM sqlite_master WHERE name = 'online_points'"
@@ -122,16 +122,3 @@ class SqliteDatabase:
                 f"online store {self._path}: {error}; expected a SQLite file of Beamfleet, or none "
                 "yet, in a folder that can be written"
             ) from error
-
-
-def _into_wal(run: sqlite3.Connection) -> None:
-    """Readers go on while one writes. SQLite does not wait by itself for this change."""
-    until = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            if run.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
-                return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-        time.sleep(0.01)
