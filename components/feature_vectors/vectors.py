@@ -119,11 +119,10 @@ class FeatureVectors:
 
     def check_filled(self) -> None:
         """Raises BeamfleetError if the online store holds nothing at all of a view."""
-        if empty := [view for view, _ in self._views if not self._online.has_rows(view)]:
-            told = ", ".join(f"{view.name!r} version {view.version}" for view in empty)
+        if empty := self.empty_views():
             raise BeamfleetError(
-                f"the online store has no value of view {told}, which service "
-                f"{self.service.name!r} reads: fill it, by store.backfill(view) and "
+                f"the online store has no value of view {', '.join(map(repr, empty))}, which "
+                f"service {self.service.name!r} reads: fill it, by store.backfill(view) and "
                 "store.materialize(view), or by `beamfleet features stream`"
             )
 

@@ -42,6 +42,7 @@ def command(*options: str, service: str = SERVICE) -> list[str]:
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     root = tmp_path_factory.mktemp("store")
     online_store(root)
+    FeatureStore(root).apply(fraud)
     with subprocess.Popen(
         command("--store", str(root), "--json"), stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as server:
