@@ -85,6 +85,7 @@ def _print(report: "StreamReport", as_json: bool) -> None:
             escaped(f"{one.view}@{one.version}"), *counts,
             f"{one.watermark:%Y-%m-%d %H:%M:%S}" if one.watermark else "none",
         )  # fmt: skip
+    console().print("in all runs on this store:")
     console().print(table)
     for one in report.views:
         if one.unread_bytes:

@@ -29,7 +29,8 @@ def test_it_streams_until_idle_and_says_what_it_did(
     assert counts["rows"] == parts > counts["late"] > 0
     assert datetime.fromisoformat(made["watermark"]) == datetime(2024, 6, 30, tzinfo=UTC)
     assert main(command) == 0  # there is nothing more
-    assert f"{counts['rows']:,}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "in all runs on this store:" in told and f"{counts['rows']:,}" in told
     assert main([*command, "--at-idle", "soon"]) == 1
     said = capsys.readouterr().err
     assert "--at-idle is 'soon', expected a day or a time" in said and "or stay, or now" in said
