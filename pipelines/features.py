@@ -83,8 +83,11 @@ def _check_columns(config: FeatureExamplesConfig, recorded: Steps) -> None:
         )
     for entity in train.config.entity:
         if entity not in columns:
+            kind = service.key_types.get(entity, str).__name__
+            where = "from_feature_view" if config.labels else "FeatureService"
             raise BeamfleetError(
                 f"train_per_entity(): entity {entity!r} is no column of the examples of "
-                f"{config.features}, which are {', '.join(columns)}; a column of the labels "
-                f"becomes one when request= names it: request={{{entity!r}: str}}"
+                f"{config.features}, which are {', '.join(columns)}; a key or another column of "
+                "the labels becomes one when request= names it: "
+                f"{where}(..., request={{{entity!r}: {kind}}})"
             )

@@ -136,13 +136,21 @@ def _seen(file: Path, folder: Path) -> bool:
 
 def _pieces(place: int, source: Source, path: str) -> Iterator[Piece]:
     if isinstance(source.batch, JsonLines):
+        with Path(path).open("rb") as file:
+            if file.read(4) == b"PAR1":
+                raise BeamfleetError(
+                    f"source {source.name!r}: {path} is a Parquet file, declared as JsonLines; "
+                    "write Parquet(...)"
+                )
         yield Piece(place, path, rows=Path(path).stat().st_size // 100)
         return
     try:
         meta: Any = pq.ParquetFile(path).metadata
     except (OSError, pa.ArrowException) as error:
         raise BeamfleetError(
-            f"source {source.name!r}: {path} is no Parquet file: {error}"
+            f"source {source.name!r}: {path} is no Parquet file: {error}; of files of JSON lines "
+            "write JsonLines(...); read others, such as CSV, with polars, and write them as "
+            "Parquet: pl.read_csv(file).write_parquet(...)"
         ) from error
     first, rows, groups = 0, 0, []
     for group in range(meta.num_row_groups):

@@ -48,7 +48,9 @@ def labelled_service(asked: FeatureExamplesConfig) -> FeatureService:
 
 
 def example_columns(service: FeatureService) -> tuple[str, ...]:
-    """Columns of the Examples: of the request, the features, the label. No keys and no times."""
+    """Columns of the Examples: of the request, the features, the label. No times, and of the
+    keys those that are columns of the request too.
+    """
     return (*service.request, *service.features, service.label)
 
 

@@ -29,6 +29,7 @@ from components.feature_groups.rows import (
 from components.feature_values.keyed import POLARS_TYPES, TIME
 from components.features.group import FeatureGroup
 from components.files import move_into_place, write_json
+from components.times import in_utc
 
 if TYPE_CHECKING:
     from components.feature_groups.query import Query
@@ -60,6 +61,10 @@ class StoredGroup:
     group: FeatureGroup
     root: Path
 
+    def __init__(self, group: FeatureGroup, root: str | Path) -> None:
+        object.__setattr__(self, "group", group)
+        object.__setattr__(self, "root", Path(root))
+
     @property
     def folder(self) -> Path:
         """Where its files are."""
@@ -89,7 +94,7 @@ class StoredGroup:
           as_of: As they were then: without what was created later. None: now.
 
         Raises:
-          BeamfleetError: as_of has no time zone, or the stored group is declared otherwise.
+          BeamfleetError: as_of is no time, or the stored group is declared otherwise.
         """
         log = read_log(self.group, self.root, as_of)
         last = _last(log, [*self.group.keys, VALID_FROM]).sort(*self.group.keys, VALID_FROM)
@@ -156,16 +161,14 @@ def read_log(group: FeatureGroup, root: Path, as_of: datetime | None = None) -> 
     """Every row that was inserted: keys, valid_from, created, features; what a join reads.
 
     Raises:
-      BeamfleetError: as_of has no time zone, or the stored group is declared otherwise.
+      BeamfleetError: as_of is no time, or the stored group is declared otherwise.
     """
     folder = StoredGroup(group, root).folder
     if _parts(folder):
         _check_declared(group, folder)
     if as_of is None:
         return _scan(group, folder)
-    if as_of.tzinfo is None:
-        raise BeamfleetError(f"{where_of(group)}: as_of is {as_of} without a time zone; add UTC")
-    return _scan(group, folder).filter(pl.col(CREATED) <= as_of)
+    return _scan(group, folder).filter(pl.col(CREATED) <= in_utc(as_of, "as_of"))
 
 
 def _last(log: pl.LazyFrame, names: list[str]) -> pl.LazyFrame:

@@ -164,6 +164,8 @@ def _id_column(service: FeatureService, source: Source) -> pl.Expr:
     """The id that a label would have. A request's id says which row only if it has one row."""
     if not source.id:
         return pl.lit(None, pl.String)
+    if source.id in service.keys:
+        return pl.col(f"{KEY}{source.id}").cast(pl.String)
     if source.id in service.request:
         return pl.col(f"{REQUEST}{source.id}").cast(pl.String)
     return pl.when(pl.len().over("request_id", "time") == 1).then("request_id")

@@ -83,7 +83,8 @@ def _typed(service: FeatureService, file: str, batch: Batch, unlabelled: bool) -
     columns |= {name: as_time(rows[said], f"{where}: {said}") for name, said in times.items()}
     if labels.id:
         columns["event_id"] = rows[labels.id].cast(pl.String)
-    for name, kind in service.request.items():
+    request = {name: kind for name, kind in service.request.items() if name not in service.keys}
+    for name, kind in request.items():
         columns[name] = _request(rows[name], kind, f"{where}: {name}")
     columns |= {name: rows[name] for name in label if name in rows.columns}
     wanted = [*service.keys, *times, *([] if unlabelled else label)]
@@ -94,7 +95,7 @@ def _typed(service: FeatureService, file: str, batch: Batch, unlabelled: bool) -
         pl.when(columns[name].is_null() & rows[name].is_not_null()).then(
             pl.lit(f"{name} cannot be read")
         )
-        for name in service.request
+        for name in request
     ]
     made = pl.DataFrame([series.alias(name) for name, series in columns.items()])
     numbers = pl.Series(ROW, batch.numbers, dtype=pl.Int64)

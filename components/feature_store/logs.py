@@ -61,7 +61,7 @@ class Logs:
         """
         service = self._service
         views = [view for view in self._views if set(view.keys) == set(service.keys)]
-        if not views or service.request:
+        if not views or set(service.request) - set(service.keys):
             raise BeamfleetError(
                 f"service {service.name!r} needs labels=Source(...) to say which rows there are: "
                 + ("no view has all of its keys" if not views else "it has request columns")
@@ -88,6 +88,11 @@ class Logs:
         told = {"version": view.version, "definition": fingerprint(view)}
         if isinstance(view, FeatureGroup):
             parts = list(stored.StoredGroup(view, self._root).folder.glob("part-*.parquet"))
+            if not parts:
+                raise BeamfleetError(
+                    f"feature group {view.name!r} version {view.version} has no rows in "
+                    f"{self._root}; insert some first: StoredGroup(group, root).insert(frame)"
+                )
             return told | {"inserts": len(parts)}
         generation = current(view, self._root)
         manifest = manifest_of(generation)

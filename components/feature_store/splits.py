@@ -69,6 +69,11 @@ class ByHash:
 
     def __post_init__(self) -> None:
         _check_shares(self.validation, self.test)
+        if not isinstance(self.entity, Entity | None):
+            raise BeamfleetError(
+                f"ByHash: entity is {self.entity!r}, expected an Entity, such as "
+                'Entity("card", keys=["card_id"])'
+            )
 
 
 Split = ByTime | ByHash

@@ -1,6 +1,6 @@
 """The one object that a user of features holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from components.errors import BeamfleetError
 from components.feature_backfill.backfill import BackfillReport, backfill
 from components.feature_backfill.logs import read_log
 from components.feature_groups import stored
+from components.feature_groups.rows import as_polars
 from components.feature_registry import Applied, Registry
 from components.feature_store import training
 from components.feature_store.expectations import check_expectations
@@ -22,11 +23,13 @@ from components.feature_store.splits import Split
 from components.feature_store.training import TrainingSet
 from components.feature_store.transformations import apply as transformed_by
 from components.feature_vectors import FeatureVectors
+from components.feature_vectors.rows import frame_of_rows
 from components.features.definition import Declared
 from components.features.group import FeatureGroup
 from components.features.service import FeatureService
 from components.features.view import FeatureView
 from components.online_store import OnlineStore, Written, online_store_of, open_online_store
+from components.times import in_utc
 
 
 class FeatureStore:
@@ -54,6 +57,7 @@ class FeatureStore:
         self.registry = Registry(self.root / "registry.db")
         self._online = online
         self._views: dict[str, FeatureView] = {}
+        self._filled: set[FeatureService] = set()
         self._fitted: dict[tuple[str, int, int], dict[str, Any]] = {}
 
     @cached_property
@@ -71,40 +75,56 @@ class FeatureStore:
         """
         applied = self.registry.apply(things)
         for thing in things:
-            read = thing.looked_up if isinstance(thing, FeatureService) else [thing]
-            self._views |= {view.name: view for view in read if isinstance(view, FeatureView)}
+            self._views |= _views_of(thing)
         return applied
 
     def backfill(
-        self, view: FeatureView | None = None, as_of: datetime | None = None
+        self,
+        what: FeatureView | FeatureService | None = None,
+        as_of: datetime | str | None = None,
     ) -> dict[str, BackfillReport]:
-        """Computes the history of a view, or of all that this object applied, by name.
+        """Computes the history of a view, of all views of a service, or of all that this object
+        applied, by name.
 
         What a view expects is checked before anyone may read the new values.
 
         Args:
-          as_of: Point in time; None: with all that there is.
+          as_of: Point in time, UTC unless it says otherwise; None: with all that there is.
 
         Raises:
           BeamfleetError: a source cannot be read, an expectation does not hold, or nothing was
             applied.
         """
-        views = [view] if view else list(self._views.values())
+        views = list(_views_of(what).values() if what else self._views.values())
         if not views:
-            raise BeamfleetError("nothing to backfill: store.apply(...) a view or service first")
+            raise BeamfleetError(
+                "nothing to backfill: this FeatureStore object was given no view. Declarations are "
+                "code, which the registry only describes: store.backfill(view), or "
+                "store.apply(service) before store.backfill()"
+            )
         self.apply(*views)
+        at = None if as_of is None else in_utc(as_of, "as_of")
         return {
-            one.name: backfill(one, self.root, as_of=as_of, check=check_expectations)
-            for one in views
+            one.name: backfill(one, self.root, as_of=at, check=check_expectations) for one in views
         }
 
-    def materialize(self, view: FeatureView | FeatureGroup, now: datetime | None = None) -> Written:
+    def materialize(
+        self, view: FeatureView | FeatureGroup, now: datetime | str | None = None
+    ) -> Written:
         """Writes what holds from now on into the online store: the newest row of each key that is
         valid now, and the rows behind it, such as the end of its window.
 
         A value that is newer online stays.
+
+        Raises:
+          BeamfleetError: it has no history, or is declared with online=False.
         """
-        at = now or datetime.now(UTC)
+        if not view.online:
+            raise BeamfleetError(
+                f"{view.name!r} is declared with online=False: declare it with online=True, which "
+                "needs no new version"
+            )
+        at = _now(now)
         if isinstance(view, FeatureGroup):
             log = stored.read_log(view, self.root)
         else:
@@ -114,11 +134,12 @@ class FeatureStore:
         rows = pl.concat([newest, log.filter(~valid)], how="diagonal")
         return self.online.write(view, rows.collect(), at)
 
-    def check_parity(self, view: FeatureView, day: date) -> Parity:
+    def check_parity(self, view: FeatureView, day: date | str) -> Parity:
         """Compares what the stream said of a day, UTC, with what the backfill says of it."""
         from components.feature_stream import read_stream_log
 
-        return compared(view, day, read_stream_log(view, self.root), read_log(view, self.root))
+        at = in_utc(day, "day").date() if isinstance(day, str) else day
+        return compared(view, at, read_stream_log(view, self.root), read_log(view, self.root))
 
     def create_train_validation_test_split(
         self,
@@ -126,7 +147,7 @@ class FeatureStore:
         split: Split,
         *,
         as_known: bool = False,
-        as_of: datetime | None = None,
+        as_of: datetime | str | None = None,
         transformed: bool = True,
         fitted_once: bool = False,
     ) -> TrainingSet:
@@ -144,8 +165,9 @@ class FeatureStore:
           BeamfleetError: a label, feature or split is not as declared, or a view has no history.
         """
         self.apply(service)
+        at = None if as_of is None else in_utc(as_of, "as_of")
         number = training.create(
-            self.root, service, split, as_known=as_known, as_of=as_of, fitted_once=fitted_once
+            self.root, service, split, as_known=as_known, as_of=at, fitted_once=fitted_once
         )
         return training.read(self.root, service, number, transformed=transformed)
 
@@ -162,8 +184,8 @@ class FeatureStore:
     def get_batch_data(
         self,
         service: FeatureService,
-        start: datetime,
-        end: datetime,
+        start: datetime | str,
+        end: datetime | str,
         *,
         split: int | None = None,
         transformed: bool = True,
@@ -181,7 +203,9 @@ class FeatureStore:
           BeamfleetError: a row is not as declared, or the histories end before it.
         """
         service, fitted = self._model(service, split, transformed)
-        rows = training.batch(self.root, service, start, end, as_known=as_known)
+        rows = training.batch(
+            self.root, service, in_utc(start, "start"), in_utc(end, "end"), as_known=as_known
+        )
         return transformed_by(service, rows, fitted)
 
     def get_feature_vector(
@@ -189,7 +213,7 @@ class FeatureStore:
         service: FeatureService,
         keys: Mapping[str, Any],
         request: Mapping[str, Any] | None = None,
-        now: datetime | None = None,
+        now: datetime | str | None = None,
         *,
         split: int | None = None,
         transformed: bool = True,
@@ -209,8 +233,8 @@ class FeatureStore:
     def get_feature_vectors(
         self,
         service: FeatureService,
-        rows: pl.DataFrame,
-        now: datetime | None = None,
+        rows: Any,
+        now: datetime | str | None = None,
         *,
         split: int | None = None,
         transformed: bool = True,
@@ -218,8 +242,8 @@ class FeatureStore:
         """What a model is given of entities, now, from the online store.
 
         Args:
-          rows: Keys and request columns.
-          now: Time of the request; default: the clock's.
+          rows: Keys and request columns: a polars, pandas or Arrow frame, or a list of dicts.
+          now: Time of the request, UTC unless it says otherwise; default: the clock's.
           split: As in `get_batch_data`.
           transformed: As in `get_batch_data`.
 
@@ -228,11 +252,17 @@ class FeatureStore:
           known, or the value is older than the view's ttl.
 
         Raises:
-          BeamfleetError: a column is missing or of another type, or a key is null.
+          BeamfleetError: a column is missing or of another type, a key is null, or a view is not in
+            the online store.
         """
         service, fitted = self._model(service, split, transformed)
-        found = FeatureVectors(service, self.online, fitted).read(rows, now or datetime.now(UTC))
-        return found.values.select(service.keys).hstack(found.inputs)
+        vectors = FeatureVectors(service, self.online, fitted)
+        if service not in self._filled:
+            vectors.check_filled()
+            self._filled.add(service)
+        found = vectors.read(_asked(service, rows), _now(now))
+        inputs = found.inputs.drop(service.keys, strict=False)
+        return found.values.select(service.keys).hstack(inputs)
 
     def _model(
         self, service: FeatureService, split: int | None, transformed: bool
@@ -253,3 +283,18 @@ class FeatureStore:
         if of not in self._fitted:
             self._fitted[of] = read_fitted(self.root, service, split)
         return service, self._fitted[of]
+
+
+def _views_of(thing: Declared) -> dict[str, FeatureView]:
+    read = thing.looked_up if isinstance(thing, FeatureService) else [thing]
+    return {view.name: view for view in read if isinstance(view, FeatureView)}
+
+
+def _now(given: datetime | str | None) -> datetime:
+    return datetime.now(UTC) if given is None else in_utc(given, "now")
+
+
+def _asked(service: FeatureService, rows: Any) -> pl.DataFrame:
+    if isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
+        return frame_of_rows(service, rows)
+    return as_polars(rows, f"service {service.name!r}")

@@ -1,5 +1,6 @@
 """Makes training sets: labels with the features of their time, split, and what was fitted."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,7 +28,9 @@ from components.feature_store.split_files import (
 from components.feature_store.splits import GAP, LATE, SPLITS, Split, places
 from components.feature_store.transformations import apply, fit
 from components.features.definition import fingerprint
+from components.features.group import FeatureGroup
 from components.features.service import FeatureService
+from components.progress import LOGGER
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class TrainingSet:
     validation: pl.DataFrame
     test: pl.DataFrame
     manifest: Mapping[str, Any]
-    """Counts (rows_in = train + validation + test + gap + known_late + rejected), fingerprints."""
+    """Counts (rows_in = train + validation + test + gap + known_late + rejected), fingerprints,
+    and warnings: features that are null in all rows of a split."""
     fitted: Mapping[str, Any]
     """What the service's transformations learnt from train."""
 
@@ -81,6 +85,7 @@ def create(
         "views": logs.described,
     }
     check_unchanged([service.labels] if service.labels else [], files)
+    manifest["warnings"] = _warned(service, parts, manifest["as_of"])
     fitted = (_first_fitted(root, service) if fitted_once else None) or fit(service, parts["train"])
     return write_splits(root, service, {**parts, "rejects": labels.rejects}, fitted, manifest)
 
@@ -130,6 +135,24 @@ def _first_fitted(root: Path, service: FeatureService) -> dict[str, Any] | None:
         if read_manifest(root, service, number)["definition"] == fingerprint(service):
             return read_fitted(root, service, number)
     return None
+
+
+def _warned(
+    service: FeatureService, parts: Mapping[str, pl.DataFrame], as_of: str | None
+) -> list[str]:
+    """Features that say nothing in a split; also to the log."""
+    groups = [view.name for view in service.looked_up if isinstance(view, FeatureGroup)]
+    late = f"; rows of {', '.join(groups)} inserted after {as_of} are not there yet"
+    hint = late if groups and as_of else ""
+    said = [
+        f"service {service.name!r}: {feature} is null in all {rows.height} rows of {name}{hint}"
+        for name, rows in parts.items()
+        for feature in service.features
+        if rows.height and rows[feature].null_count() == rows.height
+    ]
+    for one in said:
+        logging.getLogger(LOGGER).warning(one)
+    return said
 
 
 def _in_reach(rows: pl.DataFrame, as_of: datetime | None) -> tuple[pl.DataFrame, dict[str, int]]:

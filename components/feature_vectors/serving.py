@@ -27,7 +27,8 @@ def vectors_of(path: str, store: Path, split: int | None) -> FeatureVectors:
       split: Number of the training split whose fitted values the transformations apply.
 
     Raises:
-      BeamfleetError: there is no such service or split, or the online store does not answer.
+      BeamfleetError: there is no such service or split, the online store does not answer, or it
+        has nothing of a view.
     """
     service = declared(path)
     if not isinstance(service, FeatureService):
@@ -40,6 +41,7 @@ def vectors_of(path: str, store: Path, split: int | None) -> FeatureVectors:
     fitted = read_fitted(store, service, split) if split is not None else {}
     vectors = FeatureVectors(service, online_store_of(store), fitted)
     vectors.check()
+    vectors.check_filled()
     return vectors
 
 

@@ -52,12 +52,19 @@ class FeatureVectors:
             out of a service without any.
 
         Raises:
-          BeamfleetError: `fitted` is of other columns, or the service reads two versions of a view.
+          BeamfleetError: `fitted` is of other columns, the service reads two versions of a view, or
+            one with online=False.
         """
         self.service = service
         self._online = online
         self._fitted = dict(fitted or {})
         self._views = _views(service)
+        if offline := [view.name for view, _ in self._views if not view.online]:
+            raise BeamfleetError(
+                f"service {service.name!r} reads {', '.join(offline)}, declared with online=False: "
+                "no online store is filled with it; declare it with online=True (which needs no "
+                "new version) and materialize it, or ask for get_batch_data"
+            )
         if set(self._fitted) != set(service.transformations):
             raise BeamfleetError(
                 f"service {service.name!r} version {service.version} transforms "
@@ -109,6 +116,15 @@ class FeatureVectors:
           BeamfleetError: it cannot be reached.
         """
         return [view.name for view, _ in self._views if not self._online.has_rows(view)]
+
+    def check_filled(self) -> None:
+        """Raises BeamfleetError if the online store holds nothing at all of a view."""
+        if empty := self.empty_views():
+            raise BeamfleetError(
+                f"the online store has no value of view {', '.join(map(repr, empty))}, which "
+                f"service {self.service.name!r} reads: fill it, by store.backfill(view) and "
+                "store.materialize(view), or by `beamfleet features stream`"
+            )
 
     def _known(self, view: Stored, asked: pl.DataFrame, at: datetime) -> pl.DataFrame:
         """The view's values as of then."""

@@ -25,19 +25,20 @@ class Entity:
     def __init__(
         self,
         name: str,
-        keys: Sequence[str] | Mapping[str, FeatureType],
+        keys: str | Sequence[str] | Mapping[str, FeatureType],
         description: str = "",
     ) -> None:
         """Declares it.
 
         Args:
           name: Unique among entities.
-          keys: Columns, of text; or column -> str or int.
+          keys: Column or columns, of text; or column -> str or int.
           description: For whoever looks for it.
 
         Raises:
           BeamfleetError: a name is impossible, or a key is neither str nor int.
         """
+        keys = (keys,) if isinstance(keys, str) else keys
         types = dict(keys) if isinstance(keys, Mapping) else dict.fromkeys(keys, str)
         set_field = object.__setattr__
         set_field(self, "name", checked_name(name, "entity"))

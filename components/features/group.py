@@ -42,7 +42,7 @@ class FeatureGroup:
     def __init__(
         self,
         name: str,
-        primary_key: Entity | Sequence[str] | Mapping[str, FeatureType],
+        primary_key: Entity | str | Sequence[str] | Mapping[str, FeatureType],
         event_time: str,
         schema: Mapping[str, FeatureType],
         *,

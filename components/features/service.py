@@ -39,7 +39,9 @@ class FeatureService:
     label: str
     """Column of `labels`; empty if it has none."""
     request: dict[str, FeatureType] = field(hash=False)
-    """Columns that come with the label in training, with the request in serving."""
+    """Columns that come with the label in training, with the request in serving. A key that is
+    named here is an input of the model too, such as to have a model for each of its values; it is
+    sent and stored once."""
     transformations: dict[str, Transformation[Any]] = field(hash=False)
     """Feature or request column -> what is fitted on the training split and done in serving too."""
     boundary: Boundary
@@ -111,7 +113,8 @@ class FeatureService:
             raise BeamfleetError(f"{where}: version is {self.version}, expected >= 1")
         if self.request:
             checked_schema(self.request, where)
-        columns = [*self.keys, *self.request, *self.features, *filter(None, [self.label])]
+        self._check_keys(where)
+        columns = [*(self.key_types | self.request), *self.features, *filter(None, [self.label])]
         if twice := sorted({name for name in columns if columns.count(name) > 1}):
             raise BeamfleetError(
                 f"{where}: {', '.join(twice)} is there twice among keys, request columns, features "
@@ -120,6 +123,21 @@ class FeatureService:
         if unknown := sorted(set(self.transformations) - {*self.request, *self.features}):
             raise BeamfleetError(f"{where}: transformations of {', '.join(unknown)}, no features")
         self._check_on_demand(where)
+
+    def _check_keys(self, where: str) -> None:
+        """Of those among the request columns."""
+        for key, kind in self.key_types.items():
+            asked = self.request.get(key, kind)
+            if asked is not kind:
+                raise BeamfleetError(
+                    f"{where}: request={{{key!r}: {asked.__name__}}} is a key of type "
+                    f"{kind.__name__}: write request={{{key!r}: {kind.__name__}}}"
+                )
+            if key in self.transformations:
+                raise BeamfleetError(
+                    f"{where}: {key} is a key, which cannot be transformed; leave it out of "
+                    "transformations="
+                )
 
     def _check_on_demand(self, where: str) -> None:
         for one in self.on_demand:

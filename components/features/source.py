@@ -65,6 +65,16 @@ class Source:
 
     def __post_init__(self) -> None:
         checked_name(self.name, "source")
+        for what, one, kinds in (
+            ("batch", self.batch, (Parquet, JsonLines)),
+            ("stream", self.stream, (JsonLines, Kafka, type(None))),
+        ):
+            if not isinstance(one, kinds):
+                said = "JsonLines(...)" if what == "stream" else "Parquet(...) or JsonLines(...)"
+                raise BeamfleetError(
+                    f"source {self.name!r}: {what} is {one!r}, expected {said} of a file, a folder "
+                    f"or a pattern: {what}=JsonLines('data/txns')"
+                )
         columns = [self.event_time, *filter(None, (self.created, self.id))]
         if len(set(columns)) < len(columns):
             raise BeamfleetError(

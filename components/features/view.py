@@ -111,7 +111,7 @@ class Selection:
 
 def stream_feature_view(
     *,
-    entities: Sequence[Entity],
+    entities: Entity | Sequence[Entity],
     source: Source | Sequence[Source],
     schema: dict[str, FeatureType],
     timestamp_field: str = "",
@@ -143,6 +143,12 @@ def stream_feature_view(
       BeamfleetError: something does not fit together.
     """
     sources = (source,) if isinstance(source, Source) else tuple(source)
+    about = (entities,) if isinstance(entities, Entity) else tuple(entities)
+    if wrong := [one for one in about if not isinstance(one, Entity)]:
+        raise BeamfleetError(
+            f"entities= has {wrong[0]!r}, expected an Entity: entities=[card], of "
+            'card = Entity("card", keys=["card_id"])'
+        )
 
     def made(function: Callable[..., Transformed]) -> FeatureView:
         transformed = function(*map(Events, sources))
@@ -155,7 +161,7 @@ def stream_feature_view(
             )
         return FeatureView(
             name=function.__name__,
-            entities=tuple(entities),
+            entities=about,
             sources=sources,
             schema=schema,
             transformer=transformed.transformer,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pyarrow as pa
@@ -19,9 +20,9 @@ from components.model_server.requests import RequestError, Tensor
 class FeaturedCandidate(EntityCandidate):
     """Every model of a store, and its feature service.
 
-    It asks about rows of the Examples with keys that nobody has, because Examples have none: what
-    is looked up is absent, for the server as well as here. `parameters.request_time` has both
-    compute what depends on the time alike.
+    It asks about rows of the Examples with keys that nobody has, because Examples have only those
+    keys that the request names as columns too: what is looked up is absent, for the server as well
+    as here. `parameters.request_time` has both compute what depends on the time alike.
 
     Raises:
       BeamfleetError: the models are damaged, their feature service is not the one that they were
@@ -76,13 +77,12 @@ class FeaturedCandidate(EntityCandidate):
         Null where the Examples have what became of it, such as the number of a word.
         """
         name, datatype = tensor["name"], tensor["datatype"]
-        if name in self._inputs.service.keys:
-            numbers = range(len(rows))
-            if datatype == "INT64":
-                return pa.array([-(2**52) - i for i in numbers], pa.int64())
-            return pa.array([f"no such {name} {i}" for i in numbers], pa.string())
         kind = _KINDS[datatype]
         found = [row.get(name) for row in rows]
+        if name in self._inputs.service.keys:
+            nobody = (-(2**52) - i if kind is int else f"no such {name} {i}" for i in count())
+            pairs = zip(found, nobody, strict=False)
+            return pa.array([one if isinstance(one, kind) else other for one, other in pairs])
         of_time = self._inputs.service.request[name] is datetime
         fits = [None if of_time or not isinstance(value, kind) else value for value in found]
         return pa.array(fits)

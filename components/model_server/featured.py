@@ -76,7 +76,7 @@ class ServableWithFeatures(ServableEntityModels):
     ) -> pl.DataFrame:
         """The rows of the log; see `components.served_log.columns`."""
         service = self._inputs.service
-        kinds = dict.fromkeys(service.keys, "key") | dict.fromkeys(service.request, "request")
+        kinds = dict.fromkeys(service.request, "request") | dict.fromkeys(service.keys, "key")
         named = {n: f"{kinds.get(n, 'feature')}.{n}" for n in vectors.values.columns}
         views = {name: f"valid_from.{name}" for name in vectors.valid_from.columns}
         predicted = pl.Series(result.column("prediction").to_pylist())

@@ -33,10 +33,11 @@ def log_schema(service: FeatureService) -> dict[str, pl.DataType]:
     """Column -> type of the log of a service: FIXED, then keys, request, features, valid_from."""
     stored = {name: one.view.schema[name] for one in service.needed for name in one.features}
     features = stored | service.schema  # with what only on-demand views read
+    request = {name: kind for name, kind in service.request.items() if name not in service.keys}
     return {
         **FIXED,
         **{f"{KEY}{name}": POLARS_TYPES[kind] for name, kind in service.key_types.items()},
-        **{f"{REQUEST}{name}": POLARS_TYPES[kind] for name, kind in service.request.items()},
+        **{f"{REQUEST}{name}": POLARS_TYPES[kind] for name, kind in request.items()},
         **{f"{FEATURE}{name}": POLARS_TYPES[kind] for name, kind in features.items()},
         **{f"{VALID_FROM}{one.view.name}": TIME for one in service.needed},
     }

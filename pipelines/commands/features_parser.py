@@ -71,7 +71,7 @@ def _serve(actions: Actions) -> None:
     text = "serve the feature vectors of a service over HTTP"
     parser = _add(actions, "serve", text, "--store features --service user_code.payments.fraud")
     add = parser.add_argument
-    add("--store", metavar="ROOT", required=True, help="root of a feature store")
+    add("--store", metavar="ROOT", required=True, help=_ROOT)
     service = "dotted path of a FeatureService, such as user_code.payments.fraud"
     add("--service", metavar="NAME", required=True, help=service)
     add("--split", metavar="N", type=int, help="transform with what this training split fitted")
@@ -85,7 +85,7 @@ def _stream(actions: Actions) -> None:
     example = "--store features --features user_code.payments.fraud"
     parser = _add(actions, "stream", text, f"{example} --until-idle", f"{example} --at-idle now")
     add = parser.add_argument
-    add("--store", metavar="ROOT", required=True, help="root of a feature store")
+    add("--store", metavar="ROOT", required=True, help=_ROOT)
     named = "dotted path of a feature view, or of a service for all its views; may be repeated"
     add("--features", metavar="NAME", action="append", required=True, help=named)
     add(
@@ -103,6 +103,7 @@ def _stream(actions: Actions) -> None:
     add("--json", action="store_true", help="print JSON")
 
 
+_ROOT = "root of a feature store, or of a pipeline's runs"
 SUBCOMMANDS = (_list, _search, _show, _diff, _export, _serve, _stream, add_skew, add_watch)
 """In the order in which `--help` lists them."""
 
@@ -116,6 +117,5 @@ def _add(actions: Actions, name: str, text: str, *examples: str) -> argparse.Arg
 
 
 def _store(parser: argparse.ArgumentParser) -> None:
-    text = "root of a feature store, or of a pipeline's runs"
-    parser.add_argument("--store", metavar="ROOT", help=text)
+    parser.add_argument("--store", metavar="ROOT", help=_ROOT)
     parser.add_argument("--json", action="store_true", help="print JSON")

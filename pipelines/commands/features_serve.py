@@ -3,18 +3,19 @@
 import argparse
 import json
 import logging
-from pathlib import Path
 
+from pipelines.feature_stores import store_root
 from pipelines.render import shown
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Serves until it is stopped."""
+    root = store_root(arguments.store)
     # Imported here: polars, the user's declarations and the HTTP server.
     from components.feature_vectors.serving import serve, vectors_of
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    vectors = vectors_of(arguments.service, Path(arguments.store), arguments.split)
+    vectors = vectors_of(arguments.service, root, arguments.split)
     service = vectors.service
 
     def listening(url: str) -> None:

@@ -20,7 +20,7 @@ _COLUMNS = (
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Prints what was compared; 1 if a feature has more skew than is allowed."""
+    """Prints what was compared; 1 if a feature has more skew than is allowed, or nothing was."""
     root, service = served_root(arguments.store), declared_service(arguments.service)
     to, since = arguments.end, arguments.start
     end = datetime.now(UTC) if to is None else moment(to, "--end")
@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(json.dumps(report.to_dict(), default=_plain))
     else:
         _show(report)
-    return 1 if report.alarms else 0
+    return 1 if report.alarms or not any(one.rows for one in report.features) else 0
 
 
 def _show(report: "SkewReport") -> None:
@@ -58,6 +58,8 @@ def _notes(report: "SkewReport") -> list[str]:
         notes.append(f"[yellow]{number(report.not_logged)} rows were not logged[/]")
     if not report.rows:
         notes.append("nothing was served in that time: nothing is said about skew")
+    elif not any(one.rows for one in report.features):
+        notes.append("not one row was compared: nothing is said about skew")
     for one in report.alarms:
         kinds = ("stale", "differing", "missing_online", "missing_offline")
         examples = [e for e in one.examples if e["kind"] in kinds][:_LISTED]

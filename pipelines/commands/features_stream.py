@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import BeamfleetError
 from components.progress import LOGGER
 from components.times import moment
+from pipelines.feature_stores import store_root
 from pipelines.render import console, escaped, plain_table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     from components.online_store import online_store_of, open_online_store
 
     views = dict.fromkeys(view for name in arguments.features for view in views_of(declared(name)))
-    root = Path(arguments.store)
+    root = store_root(arguments.store)
     online = open_online_store(arguments.online) if arguments.online else online_store_of(root)
     history = None
     if arguments.after_history:
@@ -85,6 +85,7 @@ def _print(report: "StreamReport", as_json: bool) -> None:
             escaped(f"{one.view}@{one.version}"), *counts,
             f"{one.watermark:%Y-%m-%d %H:%M:%S}" if one.watermark else "none",
         )  # fmt: skip
+    console().print("in all runs on this store:")
     console().print(table)
     for one in report.views:
         if one.unread_bytes:

@@ -4,11 +4,16 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from components.errors import BeamfleetError
+from components.feature_store.splits import ByTime
+from components.feature_store.store import FeatureStore
 from pipelines.projects import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,15 +32,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             (tmp_path / named[1]).write_text(block)
     importlib.invalidate_caches()
     yield tmp_path
-    sys.modules.pop(MODULE, None)
+    for name in (MODULE, "trip_features"):
+        sys.modules.pop(name, None)
 
 
 def blocks() -> list[str]:
     return re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_page_has_a_module_a_look_and_a_pipeline() -> None:
-    assert len(blocks()) == 3
+def test_the_page_has_a_module_a_look_a_pipeline_own_data_and_imports() -> None:
+    assert len(blocks()) == 5
 
 
 def test_the_values_are_there_and_the_pipeline_is_accepted(
@@ -45,6 +51,33 @@ def test_the_values_are_there_and_the_pipeline_is_accepted(
     said = capsys.readouterr().out
     assert "BackfillReport(rows_in=" in said and "spent_at_night" in said
     load_pipeline(str(folder / "night_pipeline.py"), folder / "runs" / "night").check()
+
+
+def test_own_data_are_declared_as_the_page_says(folder: Path) -> None:
+    at = [datetime(2024, 5, 1, hour, tzinfo=UTC) for hour in (8, 9, 10, 11)]
+    rows = pl.DataFrame(
+        {"company": ["a", "b"] * 2, "ts": at, "known": at, "trip_id": ["1", "2", "3", "4"],
+         "fare": [10.0, 20.0, 30.0, 40.0], "miles": [1.0] * 4, "tipped": [0, 1] * 2}
+    )  # fmt: skip
+    for name in ("trips", "tips"):
+        (folder / "data" / name).mkdir(parents=True)
+        rows.write_parquet(folder / "data" / name / "a.parquet")
+    declared: dict[str, Any] = vars(importlib.import_module("trip_features"))
+    service = declared["tipped"]
+    assert service.boundary == "inclusive"
+    store = FeatureStore(folder / "own")
+    store.apply(service)
+    store.backfill()
+    made = store.create_train_validation_test_split(service, ByTime(0.0, 0.0)).train
+    assert made["company"].to_list() == ["a", "b", "a", "b"]
+    assert made["fare_4h"].to_list() == [10.0, 20.0, 20.0, 30.0]
+    store.materialize(declared["company_4h"])
+    vector = store.get_feature_vector(service, {"company": "a"}, {"miles": 2.0})
+    assert vector["company"] == "a" and vector["trips_4h"] == 0
+
+
+def test_the_imports_of_the_page_are_there() -> None:
+    exec(blocks()[4], {})
 
 
 def test_a_change_needs_a_version(folder: Path) -> None:

@@ -45,6 +45,17 @@ def test_a_view_with_labels_is_accepted() -> None:
     trained(pipeline).check()
 
 
+def test_a_model_for_each_key_of_the_view() -> None:
+    view: dict[str, Any] = {
+        "features": "user_code.payments.card_spend",
+        "labels": "user_code.payments.labels",
+        "label": "is_fraud",
+    }
+    with pytest.raises(BeamfleetError, match=r"from_feature_view\(..., request=\{'card_id': str\}"):
+        trained(features(**view), entity="card_id").check()
+    trained(features(**view, request={"card_id": str}), entity="card_id").check()
+
+
 @pytest.mark.parametrize(
     ("pipeline", "said"),
     [

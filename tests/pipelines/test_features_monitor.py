@@ -175,7 +175,7 @@ def test_skew_says_which_features_differ(
     allowed = [*end, "--max-share", "1"]
     assert cli.main(["features", "skew", SERVICE, "--store", str(store), *allowed]) == 0
     nothing = ["--start", "2020-01-01", "--end", "2020-01-02"]
-    assert cli.main(["features", "skew", SERVICE, "--store", str(store), *nothing]) == 0
+    assert cli.main(["features", "skew", SERVICE, "--store", str(store), *nothing]) == 1
     assert "nothing was served in that time" in capsys.readouterr().out
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from components.errors import BeamfleetError
 from components.feature_backfill.backfill import backfill, read_log
+from components.feature_backfill.source_files import pieces_of
 from components.feature_store.expectations import check_expectations
 from components.features import (
     Count,
@@ -119,3 +120,13 @@ def test_what_is_known_exactly_as_of_then_counts(tmp_path: Path) -> None:
     view = counted(Parquet(tmp_path / "a.parquet"), Rolling("2h"))
     report = backfill(view, tmp_path / "store", as_of=as_of)
     assert (report.later, report.events) == (1, 1)
+
+
+def test_files_of_another_kind_are_told_how_to_be_declared(tmp_path: Path) -> None:
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    lines = Source("s", JsonLines(tmp_path / "a.parquet"), "ts")
+    with pytest.raises(BeamfleetError, match=r"a\.parquet is a Parquet file.*write Parquet"):
+        pieces_of([lines])
+    with pytest.raises(BeamfleetError, match=r"a\.csv is no Parquet file.*pl\.read_csv"):
+        pieces_of([Source("s", Parquet(tmp_path / "a.csv"), "ts")])

@@ -143,3 +143,15 @@ def test_models_of_a_later_training_read_the_same_features(project: Path) -> Non
     assert all(one == other for one, other in pairs)
     shop.change(project, 'boundary="strict"', 'boundary="strict", version=2')
     assert made(project)[1].fitted != before.fitted
+
+
+def test_a_key_becomes_a_column_of_the_examples(project: Path) -> None:
+    options = {
+        "features": "shop_features.spend",
+        "labels": "shop_features.returns",
+        "label": "came_back",
+        "request": {"shopper_id": "str"},
+    }
+    _, _, frames = made(project, **options)
+    assert frames["train"].columns == ["shopper_id", "mean_1h", "count_1h", "came_back"]
+    assert set(frames["train"]["shopper_id"]) == {f"s{n}" for n in range(7)}

@@ -180,11 +180,6 @@ def test_a_part_that_was_cut_off_is_named(left: float, tmp_path: Path) -> None:
     assert ages(group) == [("a", 0, 1), ("b", 0, 1)]
 
 
-def test_as_of_needs_a_zone(tmp_path: Path) -> None:
-    with pytest.raises(BeamfleetError, match="without a time zone"):
-        StoredGroup(PROFILE, tmp_path).read(datetime(2024, 1, 1))
-
-
 INSERTING = """
 import sys
 from pathlib import Path

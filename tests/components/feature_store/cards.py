@@ -116,4 +116,4 @@ def fraud_service(folder: Path, **options: Any) -> FeatureService:
         "transformations": {"mean_4h": StandardScaler(), "last_shop": LabelEncoder()},
     }
     features = [spend_view(folder, online=True), last["last_shop"], since]
-    return FeatureService("fraud", features, **{**given, **options})
+    return FeatureService(**{"name": "fraud", "features": features, **given, **options})

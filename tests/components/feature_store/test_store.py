@@ -17,7 +17,7 @@ from components.feature_store import split_files
 from components.feature_store.splits import SPLITS, ByHash, ByTime
 from components.feature_store.store import FeatureStore
 from components.feature_stream import read_late, run_stream
-from components.features import FeatureGroup, FeatureService, InRange
+from components.features import FeatureGroup, FeatureService, InRange, LabelEncoder
 from tests.components.feature_store.cards import (
     CARD,
     START,
@@ -212,7 +212,8 @@ def test_online_is_what_batch_is(own: Path) -> None:
 
 def test_a_service_that_transforms_is_told_by_what(own: Path) -> None:
     store, service = FeatureStore(own / "store"), fraud_service(own)
-    store.materialize(spend_view(own, online=True), START + timedelta(days=9))
+    for view in (spend_view(own, online=True), last_view(own, online=True)):
+        store.materialize(view, START + timedelta(days=9))
     with pytest.raises(BeamfleetError, match="split=NUMBER, or ask for transformed=False"):
         store.get_feature_vector(service, {"card_id": "c1"}, {"asked": 1})
     now = START + timedelta(days=9)
@@ -359,8 +360,9 @@ def test_a_group_stands_beside_a_view(own: Path, as_known: bool) -> None:
         assert row["limit"] == expected
     assert made["limit"].drop_nulls().n_unique() == 2
     assert store.materialize(profile).written == 1
+    store.materialize(spend_view(own, online=True))
     vector = store.get_feature_vector(service, {"card_id": "c1"})
-    assert vector == {"card_id": "c1", "mean_4h": None, "count_4h": None, "limit": 20}
+    assert vector == {"card_id": "c1", "mean_4h": None, "count_4h": 0, "limit": 20}
 
 
 def test_nothing_to_backfill_says_so(tmp_path: Path) -> None:
@@ -381,3 +383,105 @@ def test_the_manifest_is_json_that_people_can_read(own: Path) -> None:
     }  # fmt: skip
     assert datetime.fromisoformat(manifest["made"]) <= datetime.now(UTC)
     assert date(2024, 5, 8) <= pl.read_parquet(folder / "test.parquet")["event_time"].min().date()
+
+
+def test_a_key_that_is_a_request_column_too_is_there_once(folder: Path) -> None:
+    store = FeatureStore(folder / "store", online=f"sqlite:///{folder / 'by_card.db'}")
+    for view in (spend_view(folder, online=True), last_view(folder, online=True)):
+        store.materialize(view)
+    service = fraud_service(
+        folder, request={"asked": int, "card_id": str}, transformations={}, name="by_card"
+    )
+    made = store.create_train_validation_test_split(service, BY_TIME)
+    assert made.train.columns[0] == "card_id" and made.train["card_id"].null_count() == 0
+    start, end = START, START + timedelta(days=10)
+    assert store.get_batch_data(service, start, end).columns == made.train.columns
+    vector = store.get_feature_vector(service, {"card_id": "c1"}, {"asked": 3})
+    assert list(vector)[:2] == ["card_id", "asked"] and vector["card_id"] == "c1"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"request": {"asked": int, "card_id": int}}, r"write request=\{'card_id': str\}"),
+        ({"request": {"card_id": str}, "transformations": {"card_id": LabelEncoder()}},
+         "card_id is a key, which cannot be transformed"),
+    ],
+)  # fmt: skip
+def test_a_key_of_another_type_or_transformed_is_refused(
+    folder: Path, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(BeamfleetError, match=says):
+        fraud_service(folder, **options)
+
+
+def test_a_view_that_is_not_online_is_refused_with_its_name(own: Path) -> None:
+    store, quiet = FeatureStore(own / "store"), spend_view(own)
+    service = FeatureService("quiet", [quiet])
+    for ask in (
+        lambda: store.materialize(quiet),
+        lambda: store.get_feature_vector(service, {"card_id": "c1"}),
+    ):
+        with pytest.raises(BeamfleetError, match=r"card_spend.* declared with online=False"):
+            ask()
+
+
+def test_a_view_that_was_never_materialized_is_refused_with_its_name(own: Path) -> None:
+    store, view = FeatureStore(own / "store"), spend_view(own, online=True)
+    service = FeatureService("asked", [view])
+    with pytest.raises(BeamfleetError, match=r"no value of view 'card_spend'.*materialize\(view\)"):
+        store.get_feature_vector(service, {"card_id": "c1"})
+    store.materialize(view)
+    assert "mean_4h" in store.get_feature_vector(service, {"card_id": "c1"})
+
+
+def test_a_feature_that_says_nothing_is_told(own: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = FeatureStore(own / "store")
+    profile = FeatureGroup("profile", CARD, "since", {"limit": int})
+    options = {"transformations": {}, "request": {}, "name": "beside"}
+    service = fraud_service(own, features=[spend_view(own, online=True), profile], **options)
+    with pytest.raises(BeamfleetError, match=r"group 'profile' version 1 has no rows .*insert"):
+        store.create_train_validation_test_split(service, BY_TIME)
+    at = START - timedelta(days=1)
+    rows = {"card_id": [f"c{n}" for n in range(12)], "since": [at] * 12, "limit": [10] * 12}
+    StoredGroup(profile, store.root).insert(pl.DataFrame(rows))
+    whole = store.create_train_validation_test_split(service, BY_TIME)
+    assert whole.manifest["warnings"] == [] and not caplog.text
+    as_of = START + timedelta(days=8)  # before the insert
+    store.backfill(spend_view(own, online=True), as_of=as_of)
+    made = store.create_train_validation_test_split(service, BY_TIME)
+    said = made.manifest["warnings"]
+    assert [one.split(" in all")[0] for one in said] == ["service 'beside': limit is null"] * 3
+    assert "rows of profile inserted after 2024-05-09" in said[0] and said[0] in caplog.text
+
+
+def test_texts_frames_and_lists_are_taken(own: Path) -> None:
+    store, view = FeatureStore(own / "store"), spend_view(own, online=True)
+    service = FeatureService("taken", [view])
+    made = store.backfill(service, as_of="2024-05-08")
+    assert list(made) == ["card_spend"]
+    naive = datetime(2024, 5, 8)
+    assert store.backfill(view, as_of=naive) == made
+    store.materialize(view, now="2024-05-07")
+    asked = [{"card_id": "c1"}, {"card_id": "c2"}]
+    expected = store.get_feature_vectors(service, pl.DataFrame(asked), naive)
+    for rows in (asked, pl.DataFrame(asked).to_pandas(), pl.DataFrame(asked).to_arrow()):
+        assert store.get_feature_vectors(service, rows, "2024-05-08").equals(expected)
+    with pytest.raises(BeamfleetError, match=r"service 'taken': got builtins.str"):
+        store.get_feature_vectors(service, "c1")
+    with pytest.raises(BeamfleetError, match="as_of is 'May', expected a day or a time"):
+        store.backfill(view, as_of="May")
+    batch = store.get_batch_data(service, "2024-05-02", "2024-05-03")
+    assert batch.height and batch["event_time"].min() >= START + timedelta(days=1)
+
+
+def test_a_new_object_has_no_declarations(own: Path) -> None:
+    with pytest.raises(BeamfleetError, match=r"Declarations are code.*store.backfill\(view\), or"):
+        FeatureStore(own / "store").backfill()
+
+
+def test_a_group_is_stored_under_a_text(tmp_path: Path) -> None:
+    profile = FeatureGroup("profile", CARD, "since", {"limit": int}, created="told")
+    group = StoredGroup(profile, str(tmp_path))
+    group.insert(pl.DataFrame({"card_id": ["c"], "since": [START], "told": [START], "limit": [1]}))
+    assert group.read(datetime(2024, 5, 1)).height == 1

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.components.model_server.featured import NOW, online_store
+from components.feature_registry import Registry
+from tests.components.model_server.featured import NOW, last_txn, online_store
 
 ROOT = Path(__file__).parents[3]
 SERVICE = "tests.components.feature_vectors.test_rest.plain"
@@ -42,6 +43,7 @@ def command(*options: str, service: str = SERVICE) -> list[str]:
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     root = tmp_path_factory.mktemp("store")
     online_store(root)
+    Registry(root / "registry.db").apply([last_txn])
     with subprocess.Popen(
         command("--store", str(root), "--json"), stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as server:
@@ -140,6 +142,7 @@ def test_other_paths_methods_and_types_are_refused(port: int) -> None:
 def test_what_cannot_be_served_is_refused_at_the_start(
     tmp_path: Path, options: tuple[str, ...], service: str, environment: dict[str, str], says: str
 ) -> None:
+    Registry(tmp_path / "registry.db").apply([last_txn])
     done = subprocess.run(
         command("--store", str(tmp_path), *options, service=service),
         capture_output=True,

@@ -67,6 +67,15 @@ fraud = FeatureService(
     boundary="inclusive",
 )
 
+by_card = FeatureService(
+    "by_card",
+    [last_txn["last_amount"]],
+    labels=LABELS,
+    label="is_fraud",
+    request={"card_id": int, "amount": float},
+    boundary="inclusive",
+)
+
 SPEC = ModelSpec(
     entity_columns=("category",),
     label="is_fraud",
@@ -89,6 +98,24 @@ def model_store(uri: Path, root: Path, **changes: Any) -> str:
     """Models of two categories: of fuel, fraud is what cost more than usual; of books, nothing."""
     spec = dataclasses.replace(SPEC, service=trained(root, **changes).to_text())
     return write_store(uri, {"fuel": tree(True), "books": tree(False)}, tree(False), spec)
+
+
+def store_by_card(uri: Path, root: Path) -> str:
+    """A model for each of two cards, whose number is an input too."""
+    path = "tests.components.model_server.featured.by_card"
+    config = FeatureExamplesConfig(path, {"train": "2024-01-01"}, "2024-05-01")
+    spec = dataclasses.replace(
+        SPEC,
+        entity_columns=("card_id",),
+        features=(("amount", "double"), ("last_amount", "double")),
+        service=of_service(by_card, config, str(root), {}).to_text(),
+    )
+    rows = pd.DataFrame([[10.0, n - 50.0] for n in range(100)], columns=["amount", "last_amount"])
+    models = {
+        card: HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(rows, label)
+        for card, label in (("1", rows["last_amount"] > 0), ("2", rows["last_amount"] <= 0))
+    }
+    return write_store(uri, models, models["1"], spec)
 
 
 def tree(learns: bool) -> Any:

@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 from components.entity_models.store import EntityModels
 from components.errors import BeamfleetError
 from components.infra_validator.client import Client
+from components.infra_validator.featured_candidate import FeaturedCandidate
 from components.infra_validator.probe import probe
 from components.infra_validator.process import running_server
 from components.infra_validator.report import Gates
@@ -22,7 +23,14 @@ from components.model_server.requests import RequestError
 from components.model_server.servable import Limits, opener
 from components.pusher.versions import PushedVersions
 from components.served_log import read_served
-from tests.components.model_server.featured import NOW, model_store, online_store
+from components.served_log.columns import log_schema
+from tests.components.model_server.featured import (
+    NOW,
+    by_card,
+    model_store,
+    online_store,
+    store_by_card,
+)
 
 WANTED = ("prediction", "probabilities", "fallback")
 
@@ -68,6 +76,31 @@ def test_each_row_gets_the_features_of_its_entity(models: str) -> None:
 
 def test_another_time_has_other_features(models: str) -> None:
     assert answer(models, NOW - timedelta(hours=1))["prediction"][0] == 0
+
+
+def test_a_model_for_each_key_is_asked_with_the_key_once(root: Path, tmp_path: Path) -> None:
+    uri = store_by_card(tmp_path / "models", root)
+    inputs = [
+        InferInput("card_id", [3], "INT64", [1, 2, 9]),
+        InferInput("amount", [3], "FP64", [9.0] * 3),
+    ]
+    servable = opener(uri)(uri, 1 << 20)
+    servable.load()
+    servable.log_answers()
+    limits = Limits(100, time.monotonic() + 30, NOW, request_id="by_card", version="1")
+    found = {one["name"]: one["data"] for one in servable.answer(inputs, WANTED, limits)}
+    assert found["fallback"] == [False, False, True]
+    assert found["prediction"][:2] == [1, 0]
+    [wanted] = [one for one in servable.input_tensors() if one["name"] == "card_id"]
+    assert wanted["datatype"] == "INT64"
+    assert "key.card_id" in log_schema(by_card) and "request.card_id" not in log_schema(by_card)
+
+
+def test_the_candidate_asks_about_the_keys_of_the_examples(root: Path, tmp_path: Path) -> None:
+    candidate = FeaturedCandidate(store_by_card(tmp_path / "models", root))
+    examples = pa.record_batch({"card_id": [1, 2], "amount": [9.0, 8.0], "is_fraud": [0, 1]})
+    sample = candidate.sample(iter([examples]), 2)
+    assert sample.rows["card_id"].to_pylist() == [1, 2]
 
 
 @pytest.mark.parametrize(
