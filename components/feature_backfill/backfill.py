@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -42,10 +43,12 @@ from components.feature_backfill.source_files import (
 from components.features.definition import fingerprint
 from components.features.view import FeatureView
 from components.progress import forget, tell
+from components.user_function import own_fingerprint
 
+LOG = logging.getLogger("beamfleet.features")
 __all__ = ["BackfillReport", "backfill", "known_log", "read_events", "read_log"]
-_FORMAT = 1
 _MOST_SHARDS = 4096
+_MANY_REJECTED = 0.01
 Check = Callable[[FeatureView, pl.LazyFrame, pl.LazyFrame, datetime | None], None]
 """`check(view, log, events, as_of)` raises if nobody may read this."""
 Progress = Callable[[int, int, str], None]
@@ -141,7 +144,9 @@ def made_once(
         if check is not None:
             check(view, scan_log(generation), scan_events(view, generation), at)
         publish(generation)
-    return BackfillReport(**manifest_of(generation)["counts"], folder=str(generation))
+    report = BackfillReport(**manifest_of(generation)["counts"], folder=str(generation))
+    _warn_of_rejects(view, report)
+    return report
 
 
 def shards_for(pieces: Sequence[Piece]) -> int:
@@ -157,10 +162,21 @@ def counts_of(read: Sequence[PieceCounts], swept: Sequence[ShardCounts]) -> dict
     return counts | {field: sum(getattr(one, field) for one in swept) for field in of_shards}
 
 
+def _warn_of_rejects(view: FeatureView, report: BackfillReport) -> None:
+    """A key that is often empty is no error of the run, and no detail either."""
+    if report.rejected > _MANY_REJECTED * report.rows_in:
+        rejects = pl.read_parquet(Path(report.folder) / "rejects.parquet")["reason"]
+        why, rows = rejects.value_counts(sort=True).row(0)
+        LOG.warning(
+            "view %r: %d of %d rows rejected, %d of them because %s; %s/rejects.parquet names them",
+            view.name, report.rejected, report.rows_in, rows, why, report.folder,
+        )  # fmt: skip
+
+
 def _what(view: FeatureView, as_of: datetime | None) -> dict[str, Any]:
     """Of what a history is made: of the same, nothing is computed again."""
     return {
-        "format": _FORMAT,
+        "code": own_fingerprint(),
         "definition": fingerprint(view),
         "data": data_fingerprint(view.sources),
         "as_of": as_of.isoformat() if as_of is not None else None,

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from components.errors import BeamfleetError
+from components.feature_registry import Registry
 from components.feature_store.splits import ByTime
 from components.feature_store.store import FeatureStore
 from pipelines.projects import load_pipeline
@@ -77,7 +78,9 @@ def test_own_data_are_declared_as_the_page_says(folder: Path) -> None:
 
 
 def test_the_imports_of_the_page_are_there() -> None:
-    exec(blocks()[4], {})
+    names: dict[str, Any] = {}
+    exec(blocks()[4], names)
+    assert {"StoredGroup", "point_in_time_join", "run_stream", "FeatureVectors"} <= set(names)
 
 
 def test_a_change_needs_a_version(folder: Path) -> None:
@@ -103,4 +106,8 @@ def test_a_comment_is_no_change(folder: Path) -> None:
     file.write_text(file.read_text().replace("def at_night(events):", "def at_night(events):  # !"))
     sys.modules.pop(MODULE, None)
     importlib.invalidate_caches()
-    exec(blocks()[1], {})
+    names: dict[str, Any] = {}
+    exec(blocks()[1], names)
+    assert "# !" in file.read_text()
+    registered = Registry(names["store"].root / "registry.db").versions("night_spend")
+    assert [one.version for one in registered] == [1]

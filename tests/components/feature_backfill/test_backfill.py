@@ -131,6 +131,31 @@ def test_what_was_known_of_some_keys(tmp_path: Path) -> None:
     assert_same(known_log(view, tmp_path / "store", keys), some)
 
 
+def test_other_code_of_ours_computes_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_events(tmp_path)
+    view = view_on(tmp_path, Rolling("2h"))
+    first = backfill(view, tmp_path / "store")
+    assert backfill(view, tmp_path / "store") == first
+    monkeypatch.setattr(module, "own_fingerprint", lambda: "the next release")
+    assert backfill(view, tmp_path / "store").folder != first.folder
+
+
+def test_many_rejects_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_events(tmp_path)
+    view = view_on(tmp_path, Rolling("2h"))
+    report = backfill(view, tmp_path / "store")
+    assert 0 < report.rejected < 0.01 * report.rows_in
+    assert "rejected" not in caplog.text
+    monkeypatch.setattr(module, "_MANY_REJECTED", 0.001)
+    backfill(view, tmp_path / "store")
+    assert f"{report.rejected} of {report.rows_in} rows rejected" in caplog.text
+    assert f"{report.folder}/rejects.parquet" in caplog.text
+
+
 def test_rejects_are_named(tmp_path: Path) -> None:
     write_events(tmp_path)
     report = backfill(view_on(tmp_path, Rolling("2h")), tmp_path / "store")

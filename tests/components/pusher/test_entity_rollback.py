@@ -3,8 +3,6 @@
 import json
 import multiprocessing
 import os
-import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,9 +16,9 @@ from components.pusher.stores import open_store
 from components.pusher.traffic import traffic_plan
 from components.pusher.versions import PushedVersions, Version
 from tests.components.ensemble.bundles import make_bundle
+from tests.components.pusher.killing import killed
 from tests.components.pusher.stores import make_store
 
-_TOUCHES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 FIRST = {"north": 1.0, "south": 1.0, "": 0.5}
 
 
@@ -170,7 +168,7 @@ def test_killed_anywhere_it_happened_or_it_did_not(tmp_path: Path) -> None:
         pushed = PushedVersions(str(tmp_path / f"{at}" / "pushed"))
         push(pushed, FIRST)
         push(pushed, {**FIRST, "north": 2.0})
-        alive = not _killed(Path(pushed.directory), at)
+        alive = not killed(pushed.directory, at, rollback_entities, pushed.directory, ["north"])
         current = pushed.current()
         assert current is not None
         seen.add(current.number)
@@ -184,28 +182,6 @@ def test_killed_anywhere_it_happened_or_it_did_not(tmp_path: Path) -> None:
         assert not [name for name in folders if name.startswith(".staged")] or current.number == 3
     assert seen == {2, 3}
     assert at > 10
-
-
-def _killed(directory: Path, at: int) -> bool:
-    child = os.fork()
-    if child == 0:
-        left = at
-
-        def kill(event: str, args: tuple[object, ...]) -> None:
-            nonlocal left
-            if event not in _TOUCHES or (event == "open" and args[1] in ("r", "rb")):
-                return
-            if any(str(arg).startswith(str(directory)) for arg in args):
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(kill)
-        rollback_entities(str(directory), ["north"])
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
 
 
 def _push_some(directory: str, stores: list[str]) -> None:

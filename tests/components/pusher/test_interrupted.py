@@ -2,8 +2,6 @@
 
 import multiprocessing
 import os
-import signal
-import sys
 import time
 from pathlib import Path
 
@@ -16,9 +14,8 @@ from components.pusher.files import exclusive
 from components.pusher.stores import open_store
 from components.pusher.versions import PushedVersions
 from tests.components.ensemble.bundles import make_bundle
+from tests.components.pusher.killing import killed
 from tests.components.pusher.stores import make_store
-
-_TOUCHES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 
 
 @pytest.fixture
@@ -26,33 +23,14 @@ def stores(tmp_path: Path) -> list[str]:
     return [make_store(tmp_path / f"model-{i}", {"Bachelors": i, "": 0.5}) for i in range(4)]
 
 
+def _push(directory: str, uri: str, baseline: int) -> None:
+    PushedVersions(directory).push(uri, "candidate", baseline, keep=1)
+
+
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("bundles")
     return [make_bundle(folder / f"bundle-{i}", i) for i in range(4)]
-
-
-def _killed_push(directory: Path, uri: str, baseline: int, at: int) -> bool:
-    """Pushes in a process that dies before its n-th change of the directory; False: it lived."""
-    child = os.fork()
-    if child == 0:
-        left = at
-
-        def kill(event: str, args: tuple[object, ...]) -> None:
-            nonlocal left
-            if event not in _TOUCHES or (event == "open" and args[1] in ("r", "rb")):
-                return
-            if any(str(arg).startswith(str(directory)) for arg in args):
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(kill)
-        PushedVersions(str(directory)).push(uri, "candidate", baseline, keep=1)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
 
 
 def _check_whole(pushed: PushedVersions) -> None:
@@ -78,7 +56,7 @@ def test_push_killed_anywhere_leaves_the_old_version_or_the_new(request, tmp_pat
     while not alive:
         at += 1
         pushed = _prepared(tmp_path / f"pushed-{at}", stores[:there])
-        alive = not _killed_push(Path(pushed.directory), stores[2], there, at)
+        alive = not killed(pushed.directory, at, _push, pushed.directory, stores[2], there)
         current = pushed.current()
         number = current.number if current else 0
         seen.add(number)

@@ -3,9 +3,6 @@
 import contextlib
 import json
 import multiprocessing
-import os
-import signal
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,11 +24,11 @@ from components.pusher.traffic import (
 )
 from components.pusher.versions import PushedVersions, Version
 from tests.components.ensemble.bundles import make_bundle
+from tests.components.pusher.killing import killed
 from tests.components.pusher.stores import make_store
 
 SHARES = {"champion": 90, "challenger": 10}
 PLAN = traffic_plan(SHARES)
-_TOUCHES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 
 
 @pytest.fixture(scope="module")
@@ -295,29 +292,6 @@ def test_any_json_is_a_split_or_a_clear_error(content):
             split_from(tried, 1, 2)
 
 
-def _killed(directory: str, action: str, at: int) -> bool:
-    """Acts in a process that dies before its n-th change of the directory; False: it lived."""
-    child = os.fork()
-    if child == 0:
-        left = at
-
-        def kill(event: str, args: tuple[object, ...]) -> None:
-            nonlocal left
-            if event not in _TOUCHES or (event == "open" and args[1] in ("r", "rb")):
-                return
-            if any(str(arg).startswith(directory) for arg in args):
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(kill)
-        _act(directory, action)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
 def _act(directory: str, action: str) -> None:
     if action == "promote":
         promote(directory, why="w")
@@ -339,7 +313,7 @@ def test_killed_anywhere_all_is_old_or_all_is_new(tmp_path, stores, action, afte
         pushed = PushedVersions(str(tmp_path / f"pushed-{at}"))
         for store in stores[:2]:
             push(pushed, store, PLAN)
-        alive = not _killed(pushed.directory, action, at)
+        alive = not killed(pushed.directory, at, _act, pushed.directory, action)
         found = state(pushed)
         assert found in ((1, 2, "running"), after)
         seen.add(found)
